@@ -1,0 +1,1 @@
+"""Everything over stored data: score, export, compare."""

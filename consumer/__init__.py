@@ -1,0 +1,1 @@
+"""The long-running scorer: events in, predictions and dead letters out."""

@@ -1,0 +1,1 @@
+"""Sends customer events to the input topic."""

@@ -1,0 +1,1 @@
+"""What both paths must agree on: schema, models, predictions, ledger, settings and Kafka."""
