@@ -15,8 +15,7 @@ import pyarrow as pa
 from shared.schema import Input, Reason, Rejection
 
 Column = npt.NDArray[Any]
-# An array class of pyarrow takes a type argument for the type checker only.
-IdValues: TypeAlias = "Sequence[int | str | None] | pa.Array[Any]"
+IdValues: TypeAlias = Sequence[int | str | None] | pa.Array
 
 # The reasons that a typed value can be refused for, by their codes in a column of problems (0 is none).
 VALUE_PROBLEMS = (

@@ -1,0 +1,1 @@
+"""Kafka, in whole record batches: the only package that imports the client library."""

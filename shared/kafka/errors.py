@@ -1,0 +1,164 @@
+"""What can go wrong at the broker, in Tandem's own words, so that nobody else imports the client's errors.
+
+A `RecoverableError` means: abort the transaction, go back to the committed offsets, go on. Every other
+error here ends the command with a sentence.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from kafka import errors as client
+
+from shared.errors import ConfigurationError, ExitCode, FencedError, InputError, TandemError
+
+
+class RecoverableError(Exception):
+    """The step failed and nothing of it counts: abort, rewind to the committed offsets, go on."""
+
+
+class StaleGroupError(RecoverableError):
+    """The consumer group has moved on: these partitions may already belong to another member."""
+
+
+class TransactionAbortedError(RecoverableError):
+    """The open transaction cannot be committed any more."""
+
+
+class BrokerTroubleError(RecoverableError):
+    """The broker did not answer, or asked to try again; nothing is known to be wrong with the request."""
+
+
+class RecordTooLargeError(ConfigurationError):
+    """One record is larger than its topic allows.
+
+    Args:
+        topic: Where the record should have gone.
+        partition: The partition of that topic.
+        row: Index of the record within the `NewRecords` that held it; None when only the broker knows.
+        size: Bytes of the record or record batch; None when only the broker knows.
+        limit: Bytes that one record batch may have; None when only the broker knows.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        *,
+        row: int | None = None,
+        size: int | None = None,
+        limit: int | None = None,
+    ) -> None:
+        what = "A record batch" if row is None else f"Record {row} of the batch"
+        of_size = "" if size is None else f" of {size:,} bytes"
+        allowed = "" if limit is None else f", which takes {limit:,} bytes"
+        super().__init__(
+            f"{what}{of_size} is too large for topic {topic!r}, partition {partition}{allowed}.",
+            hint=f"Raise max.message.bytes of topic {topic!r}, or send smaller events.",
+        )
+        self.topic = topic
+        self.partition = partition
+        self.row = row
+        self.size = size
+        self.limit = limit
+
+
+class BrokerRefusedError(TandemError):
+    """The broker refused a request for a reason that trying again does not change."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FENCED_OR_STALLED
+
+
+_FENCED = (client.ProducerFencedError, client.InvalidProducerEpochError, client.FencedInstanceIdError)
+_STALE = (
+    client.CommitFailedError,
+    client.IllegalGenerationError,
+    client.UnknownMemberIdError,
+    client.RebalanceInProgressError,
+)
+_ABORTED = (
+    client.TransactionAbortedError,
+    client.TransactionAbortableError,
+    client.OutOfOrderSequenceNumberError,
+    client.UnknownProducerIdError,
+    client.InvalidProducerIdMappingError,
+    client.InvalidTxnStateError,
+)
+_NOT_ALLOWED = (
+    client.AuthorizationError,
+    client.SaslAuthenticationFailedError,
+    client.UnsupportedSaslMechanismError,
+    client.IllegalSaslStateError,
+)
+_MISCONFIGURED = (
+    client.KafkaConfigurationError,
+    client.InvalidConfigurationError,
+    client.InvalidTransactionTimeoutError,
+    client.InvalidSessionTimeoutError,
+    client.InvalidGroupIdError,
+    client.InvalidTopicError,
+    client.InvalidPartitionsError,
+    client.InvalidReplicationFactorError,
+    client.PolicyViolationError,
+    client.UnsupportedCodecError,
+    client.UnsupportedVersionError,
+    client.UnsupportedCompressionTypeError,
+)
+# Once a transaction has failed, the client answers each further call with a plain KafkaError that only
+# carries the name of the first cause in its text.
+_CAUSES: tuple[tuple[type[Exception], tuple[type[Exception], ...]], ...] = (
+    (FencedError, _FENCED),
+    (StaleGroupError, _STALE),
+)
+
+
+def _cause_in_text(error: client.KafkaError) -> type[Exception] | None:
+    text = str(error)
+    for kind, causes in _CAUSES:
+        if any(cause.__name__ in text for cause in causes):
+            return kind
+    return None
+
+
+def translate(error: client.KafkaError, doing: str) -> Exception:
+    """The error to raise instead of the client's.
+
+    Args:
+        error: What the client raised.
+        doing: What was being done, to finish the sentence "Kafka failed while ...".
+    """
+    kind = _cause_in_text(error)
+    if isinstance(error, _FENCED) or kind is FencedError:
+        return FencedError(
+            f"Another instance has taken over while {doing}.",
+            hint="Only one instance at a time may use a transactional id or a static member id; "
+            "give each its own --instance name, or let the newer one work.",
+        )
+    if isinstance(error, _STALE) or kind is StaleGroupError:
+        return StaleGroupError(f"The consumer group changed while {doing}: {error}")
+    if isinstance(error, _ABORTED):
+        return TransactionAbortedError(f"The transaction was lost while {doing}: {error}")
+    if isinstance(error, _NOT_ALLOWED):
+        return ConfigurationError(
+            f"Kafka does not let this client in while {doing}: {error}",
+            hint="Check the user, the password and the access rights (--kafka-option sasl_...=...).",
+        )
+    if isinstance(error, _MISCONFIGURED):
+        return ConfigurationError(f"Kafka refused a setting while {doing}: {error}")
+    if isinstance(error, (client.CorruptRecordError, client.LogTruncationError)):
+        return InputError(
+            f"The topic's data is damaged: {error}",
+            hint="The broker's log itself is at fault; restore it, or start from an offset behind the damage.",
+        )
+    if isinstance(error, client.RetriableError):
+        return BrokerTroubleError(f"Kafka gave no answer while {doing}: {error}")
+    return BrokerRefusedError(f"Kafka failed while {doing}: {error}")
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turns the client's errors into those of this module and of shared/errors.py."""
+    try:
+        yield
+    except client.KafkaError as error:
+        raise translate(error, doing) from error

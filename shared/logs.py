@@ -1,0 +1,56 @@
+"""Logs: a short line on a terminal, one JSON object a line elsewhere. Always on standard error."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+LogFormat = Literal["auto", "human", "json"]
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+def set_up(style: LogFormat = "auto", level: str = "INFO") -> None:
+    """Sends the log to standard error.
+
+    Args:
+        style: `human`, `json`, or `auto`: human on a terminal, else JSON.
+        level: The least severe level that is shown.
+    """
+    human = sys.stderr.isatty() if style == "auto" else style == "human"
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Human() if human else _Json())
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # The client tells of every connection at INFO; what matters of it comes as a warning.
+    logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    extra.pop("message", None)
+    extra.pop("asctime", None)
+    return extra
+
+
+class _Human(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
+        extra = " ".join(f"{name}={value}" for name, value in _extra(record).items())
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        line = f"{at} {level}{record.getMessage()}{'  ' + extra if extra else ''}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extra(record),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)

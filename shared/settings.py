@@ -1,0 +1,97 @@
+"""Settings: every option is a flag and a TANDEM_ variable. The only reader of the environment."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
+
+from shared.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX = "TANDEM_"
+
+S = TypeVar("S", bound="CommandSettings")
+
+
+class CommandSettings(BaseSettings):
+    """Base of every command's settings.
+
+    A subclass declares one field an option, with a description, and its docstring is the command's
+    help: a first line, then a real example. An option's flag is its name in kebab case, its variable
+    TANDEM_ and its name in upper case; the flag wins.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="ignore", frozen=True)
+
+
+def load(settings: type[S], arguments: Sequence[str], program: str) -> S:
+    """Reads a command's settings from its arguments and the environment.
+
+    Args:
+        settings: The command's settings class.
+        arguments: What follows the program's name on the command line.
+        program: How the user calls it, for the help: `python -m producer`.
+
+    Raises:
+        ConfigurationError: Naming the option at fault and what is wrong with it.
+        SystemExit: After printing the help, or a usage error (status 2), as argparse does.
+    """
+    source: Any = CliSettingsSource(
+        settings,
+        cli_parse_args=list(arguments),
+        cli_prog_name=program,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        formatter_class=_HelpFormatter,
+    )
+    try:
+        return settings(_cli_settings_source=source)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(settings, error), hint=f"See {program} --help.") from error
+    except SettingsError as error:
+        raise ConfigurationError(str(error), hint=f"See {program} --help.") from error
+
+
+def shown(settings: CommandSettings) -> dict[str, str]:
+    """The settings as text for printing, with secrets masked."""
+    values = {name: getattr(settings, name) for name in type(settings).model_fields}
+    return {name: "***" if isinstance(value, SecretStr) else str(value) for name, value in values.items()}
+
+
+def color_wanted(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether standard error is a terminal that wants colour and live progress (NO_COLOR, TERM=dumb)."""
+    return sys.stderr.isatty() and "NO_COLOR" not in environment and environment.get("TERM") != "dumb"
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the example in a command's help."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=100)
+
+
+def _explain(settings: type[CommandSettings], error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            lines.append(message)
+            continue
+        name = str(problem["loc"][0])
+        option = _option(settings, name)
+        value = problem["input"]
+        said = "" if problem["type"] == "missing" else f" (got {value!r})"
+        lines.append(f"{option}: {message}{said}")
+    return "\n".join(lines)
+
+
+def _option(settings: type[CommandSettings], name: str) -> str:
+    declared = settings.model_fields.get(name)
+    if declared is not None and any(type(mark).__name__ == "_CliPositionalArg" for mark in declared.metadata):
+        return name.upper()
+    return f"--{name.replace('_', '-')} or {ENVIRONMENT_PREFIX}{name.upper()}"
