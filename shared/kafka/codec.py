@@ -48,7 +48,7 @@ class Encoded(NamedTuple):
     """One record batch's bytes after its header, and what the header must say of them."""
 
     body: bytes
-    count: int
+    rows: int
     first_timestamp: int
     max_timestamp: int
 

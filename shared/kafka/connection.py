@@ -57,7 +57,16 @@ _OWNED: Mapping[str, str] = {
 # Options whose default is None, though their values are numbers.
 _NUMBERS = frozenset({"receive_buffer_bytes", "send_buffer_bytes"})
 _SECRET_WORDS = ("password", "secret", "token")
-_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_TRUTH = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 
 
 class KafkaSettings(BaseModel):
@@ -161,7 +170,8 @@ def _addresses(settings: KafkaSettings) -> list[tuple[str, int]]:
             host, port = address.strip(), str(_DEFAULT_PORT)
         if not port.isdecimal() or not host:
             raise ConfigurationError(
-                f"{address.strip()!r} is not the address of a broker.", hint="Write it as host:port, e.g. localhost:9092."
+                f"{address.strip()!r} is not the address of a broker.",
+                hint="Write it as host:port, e.g. localhost:9092.",
             )
         addresses.append((host.strip("[]"), int(port)))
     return addresses
@@ -202,7 +212,9 @@ def _refuse_unknown_or_owned(name: str) -> None:
         close = difflib.get_close_matches(name, known - _OWNED.keys(), n=3)
         raise ConfigurationError(
             f"There is no Kafka option {name!r}.",
-            hint=f"Did you mean {' or '.join(close)}?" if close else "See the options of the kafka-python client.",
+            hint=f"Did you mean {' or '.join(close)}?"
+            if close
+            else "See the options of the kafka-python client.",
         )
 
 
@@ -221,13 +233,19 @@ def _typed(name: str, text: str, default: Any) -> Any:
     except (ValueError, KeyError):
         kind = "true or false" if isinstance(default, bool) else "a number"
         raise ConfigurationError(f"The Kafka option {name!r} must be {kind}, not {value!r}.") from None
-    if isinstance(default, str) or (default is None and name not in {"ssl_context", "sasl_oauth_token_provider"}):
+    if isinstance(default, str) or (
+        default is None and name not in {"ssl_context", "sasl_oauth_token_provider"}
+    ):
         return None if value.lower() == "none" else value
-    raise ConfigurationError(f"The Kafka option {name!r} is an object of the client library; text cannot give it.")
+    raise ConfigurationError(
+        f"The Kafka option {name!r} is an object of the client library; text cannot give it."
+    )
 
 
 def _from_file(name: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The Kafka option {name!r} cannot be read from {path!r}: {error}") from error
+        raise ConfigurationError(
+            f"The Kafka option {name!r} cannot be read from {path!r}: {error}"
+        ) from error

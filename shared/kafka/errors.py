@@ -4,7 +4,7 @@ A `RecoverableError` means: abort the transaction, go back to the committed offs
 error here ends the command with a sentence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -104,20 +104,60 @@ _MISCONFIGURED = (
     client.UnsupportedVersionError,
     client.UnsupportedCompressionTypeError,
 )
+_DAMAGED = (client.CorruptRecordError, client.LogTruncationError)
 # Once a transaction has failed, the client answers each further call with a plain KafkaError that only
 # carries the name of the first cause in its text.
-_CAUSES: tuple[tuple[type[Exception], tuple[type[Exception], ...]], ...] = (
-    (FencedError, _FENCED),
-    (StaleGroupError, _STALE),
+_NAMED_IN_TEXT = (_FENCED, _STALE)
+
+
+def _fenced(error: Exception, doing: str) -> Exception:
+    del error
+    return FencedError(
+        f"Another instance has taken over while {doing}.",
+        hint="Only one instance at a time may use a transactional id or a static member id; "
+        "give each its own --instance name, or let the newer one work.",
+    )
+
+
+def _stale(error: Exception, doing: str) -> Exception:
+    return StaleGroupError(f"The consumer group changed while {doing}: {error}")
+
+
+def _aborted(error: Exception, doing: str) -> Exception:
+    return TransactionAbortedError(f"The transaction was lost while {doing}: {error}")
+
+
+def _not_allowed(error: Exception, doing: str) -> Exception:
+    return ConfigurationError(
+        f"Kafka does not let this client in while {doing}: {error}",
+        hint="Check the user, the password and the access rights (--kafka-option sasl_...=...).",
+    )
+
+
+def _misconfigured(error: Exception, doing: str) -> Exception:
+    return ConfigurationError(f"Kafka refused a setting while {doing}: {error}")
+
+
+def _damaged(error: Exception, doing: str) -> Exception:
+    return InputError(
+        f"The topic's data is damaged, found while {doing}: {error}",
+        hint="The broker's log itself is at fault; restore it, or start from an offset behind the damage.",
+    )
+
+
+def _trouble(error: Exception, doing: str) -> Exception:
+    return BrokerTroubleError(f"Kafka gave no answer while {doing}: {error}")
+
+
+_MEANINGS: tuple[tuple[tuple[type[client.KafkaError], ...], Callable[[Exception, str], Exception]], ...] = (
+    (_FENCED, _fenced),
+    (_STALE, _stale),
+    (_ABORTED, _aborted),
+    (_NOT_ALLOWED, _not_allowed),
+    (_MISCONFIGURED, _misconfigured),
+    (_DAMAGED, _damaged),
+    ((client.RetriableError,), _trouble),
 )
-
-
-def _cause_in_text(error: client.KafkaError) -> type[Exception] | None:
-    text = str(error)
-    for kind, causes in _CAUSES:
-        if any(cause.__name__ in text for cause in causes):
-            return kind
-    return None
 
 
 def translate(error: client.KafkaError, doing: str) -> Exception:
@@ -127,31 +167,11 @@ def translate(error: client.KafkaError, doing: str) -> Exception:
         error: What the client raised.
         doing: What was being done, to finish the sentence "Kafka failed while ...".
     """
-    kind = _cause_in_text(error)
-    if isinstance(error, _FENCED) or kind is FencedError:
-        return FencedError(
-            f"Another instance has taken over while {doing}.",
-            hint="Only one instance at a time may use a transactional id or a static member id; "
-            "give each its own --instance name, or let the newer one work.",
-        )
-    if isinstance(error, _STALE) or kind is StaleGroupError:
-        return StaleGroupError(f"The consumer group changed while {doing}: {error}")
-    if isinstance(error, _ABORTED):
-        return TransactionAbortedError(f"The transaction was lost while {doing}: {error}")
-    if isinstance(error, _NOT_ALLOWED):
-        return ConfigurationError(
-            f"Kafka does not let this client in while {doing}: {error}",
-            hint="Check the user, the password and the access rights (--kafka-option sasl_...=...).",
-        )
-    if isinstance(error, _MISCONFIGURED):
-        return ConfigurationError(f"Kafka refused a setting while {doing}: {error}")
-    if isinstance(error, (client.CorruptRecordError, client.LogTruncationError)):
-        return InputError(
-            f"The topic's data is damaged: {error}",
-            hint="The broker's log itself is at fault; restore it, or start from an offset behind the damage.",
-        )
-    if isinstance(error, client.RetriableError):
-        return BrokerTroubleError(f"Kafka gave no answer while {doing}: {error}")
+    text = str(error)
+    for kinds, meaning in _MEANINGS:
+        named = kinds in _NAMED_IN_TEXT and any(kind.__name__ in text for kind in kinds)
+        if named or isinstance(error, kinds):
+            return meaning(error, doing)
     return BrokerRefusedError(f"Kafka failed while {doing}: {error}")
 
 

@@ -1,0 +1,345 @@
+"""The one file that touches private parts of kafka-python: whole record batches in, whole record batches out.
+
+The library handles one record at a time, at 5 us each to read and 25 us each to send. Here it keeps all that
+makes it correct - checksums, aborted transactions, control batches, positions, sequence numbers, retries -
+and is only handed, or asked for, a record batch as columns:
+
+- reading: `Fetcher.PartitionRecords` is looked up on the fetcher, and ours lets each data batch yield one
+  pseudo-record whose value is the batch's `RecordColumns`;
+- writing: a `ProducerBatch` whose buffer is filled at once goes into the accumulator's queue.
+
+`self_check` says at start whether all this is as it was when it was written; if not, the reader and the
+writer use the public calls (shared/kafka/choice.py).
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import kafka
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import errors as client
+from kafka.consumer.fetcher import Fetcher
+from kafka.producer.future import FutureProduceResult
+from kafka.producer.kafka import KafkaProducer as ProducerClass
+from kafka.producer.producer_batch import ProducerBatch
+from kafka.producer.record_accumulator import RecordAccumulator
+from kafka.producer.sender import Sender
+from kafka.producer.transaction_manager import TransactionalRequestResult, TransactionManager
+from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
+
+from shared.kafka.codec import Encoded, decode_records, encode_records
+from shared.kafka.columns import Header, RecordColumns
+
+_VERSION = "3.0."
+_TOO_LARGE = (client.MessageSizeTooLargeError, client.RecordListTooLargeError)
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+class ColumnBatch(DefaultRecordBatch):  # type: ignore[misc]  # the library has no types
+    """A record batch of the library that, iterated, yields one pseudo-record with all its columns."""
+
+    def __init__(self, batch: DefaultRecordBatch, tp: TopicPartition, floor: int) -> None:
+        # Not super().__init__: it would copy the buffer once more.
+        self._buffer = batch._buffer
+        self._header_data = batch._header_data
+        self._pos = batch._pos
+        self._num_records = batch._num_records
+        self._next_record_index = batch._next_record_index
+        self._decompressed = batch._decompressed
+        self._tp = tp
+        self._floor = floor
+
+    def __iter__(self) -> Iterator["BatchRecord"]:
+        yield BatchRecord(self, self.columns())
+
+    def columns(self) -> RecordColumns:
+        """All records of the batch, except those before the offset that was asked for."""
+        self._maybe_uncompress()
+        decoded = decode_records(
+            bytes(memoryview(self._buffer)[self._pos :]),
+            self.records_count,
+            self.base_offset,
+            self.first_timestamp,
+            self.max_timestamp if self.timestamp_type == self.LOG_APPEND_TIME else None,
+        )
+        columns = RecordColumns(self._tp.topic, self._tp.partition, *decoded, next_offset=self.next_offset)
+        if self.base_offset < self._floor:
+            columns.drop_before(self._floor)
+        return columns
+
+
+class BatchRecord:
+    """What the library takes for one record, standing for a whole batch."""
+
+    __slots__ = ("offset", "size_in_bytes", "timestamp", "timestamp_type", "value")
+    key = None
+    headers: tuple[()] = ()
+    checksum = None
+
+    def __init__(self, batch: DefaultRecordBatch, columns: RecordColumns) -> None:
+        # The library goes on at this offset plus one: behind the batch, compaction gaps included.
+        self.offset = batch.last_offset
+        self.timestamp = batch.max_timestamp
+        self.timestamp_type = batch.timestamp_type
+        self.value = columns
+        self.size_in_bytes = batch.size_in_bytes
+
+    def validate_crc(self) -> bool:
+        """True: the whole batch's checksum has been checked already."""
+        return True
+
+
+class _ColumnRecords:
+    """Wraps the data batches of a fetched partition; control batches and old formats stay as they are."""
+
+    def __init__(self, records: MemoryRecords, tp: TopicPartition, floor: int) -> None:
+        self._records = records
+        self._tp = tp
+        self._floor = floor
+
+    def next_batch(self) -> Any:
+        batch = self._records.next_batch()
+        if batch is None or batch.magic < 2 or batch.is_control_batch:
+            return batch
+        return ColumnBatch(batch, self._tp, self._floor)
+
+
+class _ColumnPartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the library has no types
+    def _unpack_records(self, tp: TopicPartition, records: MemoryRecords, *_deserializers: Any) -> Any:
+        return super()._unpack_records(tp, _ColumnRecords(records, tp, self.fetch_offset), None, None)
+
+
+def read_columns(consumer: KafkaConsumer) -> None:
+    """Lets `consumer.poll` return records whose value is a `RecordColumns`; max_records counts batches."""
+    consumer._fetcher.PartitionRecords = _ColumnPartitionRecords
+
+
+def fetch_position(consumer: KafkaConsumer, tp: TopicPartition) -> int | None:
+    """The next offset that the consumer will ask for, control batches passed over; None when not known."""
+    state = consumer._subscription.assignment.get(tp)
+    return None if state is None or state.position is None else int(state.position.offset)
+
+
+# --- writing ------------------------------------------------------------------------------------------
+
+
+class WholeBatch(ProducerBatch):  # type: ignore[misc]  # the library has no types
+    """A record batch that was encoded at once; nobody waits for its single records."""
+
+
+class PendingBatch:
+    """The answer to one batch, once the broker has given it."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: FutureProduceResult) -> None:
+        self._future = future
+
+    @property
+    def done(self) -> bool:
+        """Whether the batch has been acknowledged or has failed."""
+        return bool(self._future.is_done)
+
+    def wait(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds; whether the answer is there."""
+        return bool(self._future.wait(timeout))
+
+    def outcome(self) -> int:
+        """The offset of the batch's first record; raises the client's error when it failed."""
+        base_offset, _timestamp, record_error = self._future.value
+        if record_error is not None:
+            raise record_error(0)
+        return int(base_offset)
+
+
+def _filled(encoded: Encoded, compression: int, batch_size: int) -> MemoryRecordsBuilder:
+    records = MemoryRecordsBuilder(2, compression, batch_size)
+    builder = records._builder
+    builder._buffer += encoded.body
+    builder._num_records = encoded.rows
+    builder._last_offset = encoded.rows - 1
+    builder._first_timestamp = encoded.first_timestamp
+    builder._max_timestamp = encoded.max_timestamp
+    records._next_offset = encoded.rows
+    return records
+
+
+def enqueue(producer: KafkaProducer, topic: str, partition: int, encoded: Encoded) -> PendingBatch:
+    """Hands one batch to the producer's sender thread; call `wake` after the last one.
+
+    Raises:
+        KafkaError: The producer is closed, or its transaction has failed.
+    """
+    tp = TopicPartition(topic, partition)
+    manager = producer._transaction_manager
+    if manager.is_transactional():
+        manager.maybe_add_partition_to_transaction(tp)
+    accumulator = producer._accumulator
+    batch = WholeBatch(
+        tp, _filled(encoded, accumulator.config["compression_attrs"], accumulator.config["batch_size"])
+    )
+    accumulator._appends_in_progress.increment()
+    try:
+        with accumulator._tp_lock(tp):
+            if accumulator._closed:
+                raise client.IllegalStateError("the producer is closed")
+            accumulator._batches[tp].append(batch)
+            accumulator._incomplete.add(batch)
+    finally:
+        accumulator._appends_in_progress.decrement()
+    return PendingBatch(batch.produce_future)
+
+
+def wake(producer: KafkaProducer) -> None:
+    """Lets the sender thread look at its queue at once."""
+    producer._sender.wakeup()
+
+
+def surface_too_large(producer: KafkaProducer) -> None:
+    """Makes a batch that the broker finds too large fail, where the library would split it.
+
+    A split replaces the batch by others with futures of their own, and ours would never be answered. The
+    sequence numbers of the refused batch are given back, so that the next batch continues without a gap.
+    """
+    sender, accumulator, manager = producer._sender, producer._accumulator, producer._transaction_manager
+    dispatch = sender._dispatch_error
+
+    def fail_too_large(batch: ProducerBatch, exception: Exception, partition_response: Any) -> None:
+        if not isinstance(batch, WholeBatch) or not isinstance(exception, _TOO_LARGE):
+            dispatch(batch, exception, partition_response)
+            return
+        manager.set_sequence_number(batch.topic_partition, batch.base_sequence)
+        if manager.is_transactional():
+            manager.transition_to_abortable_error(exception)
+        if batch.complete_exceptionally(exception, lambda _row: exception):
+            sender._maybe_remove_from_inflight_batches(batch)
+            accumulator.deallocate(batch)
+        accumulator.muted.discard(batch.topic_partition)
+
+    sender._dispatch_error = fail_too_large
+
+
+def start_step(producer: KafkaProducer, step: str, *arguments: Any) -> Callable[[float], bool]:
+    """Starts a transaction call that the library would wait for without end.
+
+    Args:
+        producer: The transactional producer.
+        step: "send_offsets", "commit" or "abort".
+        arguments: What the step takes.
+
+    Returns:
+        A function that waits up to so many seconds, says whether the step is done, and raises its error.
+    """
+    manager = producer._transaction_manager
+    steps: Mapping[str, Callable[..., TransactionalRequestResult]] = {
+        "send_offsets": manager.send_offsets_to_transaction,
+        "commit": manager.begin_commit,
+        "abort": manager.begin_abort,
+    }
+    result = steps[step](*arguments)
+    producer._sender.wakeup()
+    return lambda timeout: bool(result.wait(timeout_ms=timeout * 1000))
+
+
+# --- the check at start -------------------------------------------------------------------------------
+
+_SAMPLE_KEYS: list[bytes | None] = [b"key", None, b"", b"k" * 70]
+_SAMPLE_VALUES: list[bytes | None] = [b"value", b"", None, b"v" * 70_000]
+_SAMPLE_HEADERS: list[list[Header]] = [[], [("name", b"value"), ("null", None)], [], [("", b"")]]
+_SAMPLE_TIMES = [1_700_000_000_000, 1_700_000_000_001, 1_699_999_999_999, 1_700_000_100_000]
+_CODECS = (DefaultRecordBatch.CODEC_NONE, DefaultRecordBatch.CODEC_GZIP)
+
+
+def library_records(data: bytes) -> list[tuple[Any, ...]]:
+    """Offset, timestamp, key, value and headers of each record, by the library's own decoder."""
+    return [
+        (record.offset, record.timestamp, record.key, record.value, record.headers)
+        for batch in MemoryRecords(data)
+        for record in batch
+    ]
+
+
+def column_records(data: bytes) -> list[tuple[Any, ...]]:
+    """As `library_records`, by our own."""
+    records = _ColumnRecords(MemoryRecords(data), TopicPartition("check", 0), 0)
+    rows: list[tuple[Any, ...]] = []
+    while (batch := records.next_batch()) is not None:
+        columns = batch.columns()
+        headers = [columns.headers.get(row, []) for row in range(len(columns))]
+        rows += zip(columns.offsets, columns.timestamps, columns.keys, columns.values, headers, strict=True)
+    return rows
+
+
+def built(encoded: Encoded, compression: int = 0) -> bytes:
+    """The batch of `enqueue` as it goes to the broker."""
+    records = _filled(encoded, compression, 1 << 20)
+    records.close()
+    return bytes(records.buffer())
+
+
+def library_built(
+    rows: list[tuple[int, bytes | None, bytes | None, list[Header]]], compression: int = 0
+) -> bytes:
+    """A batch of (timestamp, key, value, headers) rows, by the library's own encoder."""
+    records = MemoryRecordsBuilder(2, compression, 1 << 30)
+    for row in rows:
+        records.append(*row)
+    records.close()
+    return bytes(records.buffer())
+
+
+def _private_parts() -> list[str]:
+    """What this file uses and the installed client does not have."""
+    wanted: list[tuple[Any, str]] = [
+        (Fetcher.PartitionRecords, "_unpack_records"),
+        (RecordAccumulator, "_tp_lock"),
+        (RecordAccumulator, "deallocate"),
+        (Sender, "wakeup"),
+        (Sender, "_dispatch_error"),
+        (Sender, "_maybe_remove_from_inflight_batches"),
+        (TransactionManager, "maybe_add_partition_to_transaction"),
+        (TransactionManager, "set_sequence_number"),
+        (TransactionManager, "transition_to_abortable_error"),
+        (TransactionManager, "send_offsets_to_transaction"),
+        (TransactionManager, "begin_commit"),
+        (TransactionManager, "begin_abort"),
+        (TransactionalRequestResult, "wait"),
+        (DefaultRecordBatch, "_maybe_uncompress"),
+        (DefaultRecordBatchBuilder, "build"),
+    ]
+    missing = [f"{owner.__name__}.{name}" for owner, name in wanted if not hasattr(owner, name)]
+    mentioned = {
+        Fetcher: ("self.PartitionRecords(",),
+        KafkaConsumer: ("self._fetcher =", "self._subscription ="),
+        ProducerClass: ("self._accumulator =", "self._sender =", "self._transaction_manager ="),
+        RecordAccumulator: ("self._batches", "self._incomplete", "self._appends_in_progress", "self.muted"),
+        Sender: ("self._dispatch_error(",),
+    }
+    for owner, texts in mentioned.items():
+        source = inspect.getsource(owner)
+        missing += [f"{owner.__name__}: {text}" for text in texts if text not in source]
+    return missing
+
+
+def self_check() -> str | None:
+    """Why the private parts cannot be used with the installed client; None when they can."""
+    if not kafka.__version__.startswith(_VERSION):
+        return f"it is written for kafka-python {_VERSION}x, and {kafka.__version__} is installed"
+    if missing := _private_parts():
+        return f"kafka-python {kafka.__version__} lacks {', '.join(missing)}"
+    encoded = encode_records(_SAMPLE_KEYS, _SAMPLE_VALUES, _SAMPLE_HEADERS, _SAMPLE_TIMES)
+    rows = list(zip(_SAMPLE_TIMES, _SAMPLE_KEYS, _SAMPLE_VALUES, _SAMPLE_HEADERS, strict=True))
+    expected = [(offset, *row) for offset, row in enumerate(rows)]
+    # The same again often enough to be read by column, not by row.
+    many = rows * 10
+    for codec in _CODECS:
+        if library_records(built(encoded, codec)) != expected:
+            return "what it encodes, kafka-python reads differently"
+        if column_records(library_built(rows, codec)) != expected:
+            return "what kafka-python encodes, it reads differently"
+        if column_records(data := library_built(many, codec)) != library_records(data):
+            return "what kafka-python encodes, it reads differently by column"
+    return None

@@ -1,0 +1,296 @@
+"""Reading a topic in whole record batches.
+
+What a reader promises:
+
+- `poll` gives each partition's records in order, each once, from the committed offset on (or from `start`,
+  or the beginning), until `rewind` or `seek` moves it;
+- nothing is ever committed by itself;
+- a change of the assignment is only noted (`take_rebalanced`): the caller must then drop what it holds and
+  `rewind`. The columns returned by the very poll that saw the change already belong to the new assignment.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from shared.deadline import Deadline
+from shared.errors import ConfigurationError
+from shared.kafka.choice import fast_path
+from shared.kafka.columns import RecordColumns
+from shared.kafka.connection import KafkaSettings, client_options, open_client
+from shared.kafka.errors import StaleGroupError, translated
+
+logger = logging.getLogger(__name__)
+
+Isolation = Literal["read_committed", "read_uncommitted"]
+
+# With the public calls a record batch has no bound of its own; this many records stand for one.
+_ROWS_A_BATCH = 500
+# Larger than the library's own: one poll then gives work for tens of milliseconds, not for one.
+_TUNING: Mapping[str, Any] = {
+    "fetch_max_bytes": 32 << 20,
+    "fetch_max_wait_ms": 100,
+    "receive_buffer_bytes": 4 << 20,
+    "retry_backoff_ms": 20,
+    # A killed member's partitions go to the others after this, not after the library's 45 s.
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 2_000,
+    "metrics_enabled": False,
+}
+
+
+class _RebalanceFlag(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
+    """Notes that the assignment changed. It runs on the client's own loop and must do nothing else."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Event()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        logger.info("Assigned partitions %s", sorted(tp.partition for tp in assigned))
+        self.changed.set()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        logger.info("Revoked partitions %s", sorted(tp.partition for tp in revoked))
+        self.changed.set()
+
+
+class Reader:
+    """Reads whole record batches of one topic as columns.
+
+    Args:
+        settings: Where the brokers are.
+        topic: What to read.
+        group: Join this consumer group and read the partitions that it assigns; None reads without a group.
+        isolation: Whether records of open and aborted transactions are left out.
+        partitions: Without a group: which partitions to read; None reads all.
+        start: Without a group: first offset of a partition; the beginning where it names none.
+        static_member: A name that keeps this member's partitions over a restart, unique in the group.
+        public_calls: Read record by record through the client's public calls only.
+        partition_bytes: Most bytes of one partition to ask for at once; a larger record still arrives.
+
+    Raises:
+        BrokerUnreachableError: No broker answered in time.
+        ConfigurationError: The topic or partition does not exist, or the broker does not let this client in.
+    """
+
+    def __init__(  # noqa: PLR0913 - each has its own meaning and a default
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        *,
+        group: str | None,
+        isolation: Isolation = "read_committed",
+        partitions: Sequence[int] | None = None,
+        start: Mapping[int, int] | None = None,
+        static_member: str | None = None,
+        public_calls: bool = False,
+        partition_bytes: int = 4 << 20,
+    ) -> None:
+        if group is not None and (partitions is not None or start is not None):
+            raise ConfigurationError("A consumer group assigns partitions and offsets; do not name them.")
+        self.topic = topic
+        self._group = group
+        self._start = dict(start or {})
+        self._timeout_ms = int(settings.broker_timeout * 1000)
+        self._listener = _RebalanceFlag()
+        self._fast = fast_path(public_calls=public_calls)
+        options = {
+            **_TUNING,
+            "max_partition_fetch_bytes": partition_bytes,
+            **client_options(settings, role="consumer"),
+            "group_id": group,
+            "group_instance_id": static_member,
+            "isolation_level": isolation,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "allow_auto_create_topics": False,
+            "check_crcs": True,
+        }
+        self._consumer = open_client(
+            KafkaConsumer, options, settings, Deadline.after(settings.broker_timeout)
+        )
+        if self._fast is not None:
+            self._fast.read_columns(self._consumer)
+        try:
+            if group is None:
+                self._assign(partitions)
+            else:
+                self._consumer.subscribe([topic], listener=self._listener)
+        except Exception:
+            self.close(Deadline.after(1))
+            raise
+
+    def _assign(self, partitions: Sequence[int] | None) -> None:
+        with translated(f"looking up topic {self.topic!r}"):
+            known = self._consumer.partitions_for_topic(self.topic)
+        if not known:
+            raise ConfigurationError(f"There is no topic {self.topic!r}.")
+        wanted = known if partitions is None else set(partitions)
+        if unknown := sorted(wanted - known):
+            raise ConfigurationError(
+                f"Topic {self.topic!r} has {len(known)} partitions; there is no {unknown[0]}."
+            )
+        self._consumer.assign([self._tp(partition) for partition in sorted(wanted)])
+        self._listener.changed.set()
+        self.rewind()
+
+    def _tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self.topic, partition)
+
+    def poll(self, timeout: float, max_batches: int = 200) -> list[RecordColumns]:
+        """The next records, at most one entry a partition.
+
+        Args:
+            timeout: Seconds to wait when nothing is there.
+            max_batches: Most record batches to return, over all partitions.
+
+        Returns:
+            Columns with at least one record each; empty when the time passed.
+
+        Raises:
+            RecoverableError: The broker is in trouble or the group moved on; polling again is safe.
+            InputError: The topic's data is damaged.
+        """
+        limit = max_batches if self._fast is not None else max_batches * _ROWS_A_BATCH
+        with translated(f"reading topic {self.topic!r}"):
+            polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit)
+        gathered = (self._columns(tp, records) for tp, records in polled.items())
+        return [columns for columns in gathered if len(columns)]
+
+    def _columns(self, tp: TopicPartition, records: list[Any]) -> RecordColumns:
+        first = records[0].value
+        merged = first if isinstance(first, RecordColumns) else RecordColumns(tp.topic, tp.partition)
+        for record in records[merged is first :]:
+            if isinstance(record.value, RecordColumns):
+                merged.extend(record.value)
+            else:
+                _append(merged, record)
+        if self._fast is not None:
+            merged.next_offset = max(merged.next_offset, self._fast.fetch_position(self._consumer, tp) or 0)
+        return merged
+
+    @property
+    def assignment(self) -> set[int]:
+        """The partitions that this reader reads now."""
+        return {tp.partition for tp in self._consumer.assignment() or ()}
+
+    def take_rebalanced(self) -> bool:
+        """Whether the assignment changed, or was lost, since the last call."""
+        changed = self._listener.changed.is_set()
+        self._listener.changed.clear()
+        return changed
+
+    def rewind(self) -> None:
+        """Goes back to each assigned partition's committed offset; to its start when it has none.
+
+        Raises:
+            RecoverableError: The broker is in trouble, or the offsets wait for an open transaction.
+        """
+        for partition, offset in self.committed().items():
+            begin = self._start.get(partition) if offset is None else offset
+            with translated("going back to the committed offsets"):
+                if begin is None:
+                    self._consumer.seek_to_beginning(self._tp(partition))
+                else:
+                    self._consumer.seek(self._tp(partition), begin)
+
+    def seek(self, offsets: Mapping[int, int]) -> None:
+        """Goes on at these offsets.
+
+        Args:
+            offsets: Assigned partition to the offset of the next record.
+
+        Raises:
+            StaleGroupError: A partition is not assigned any more.
+        """
+        for partition, offset in offsets.items():
+            if partition not in self.assignment:
+                raise StaleGroupError(f"Partition {partition} of topic {self.topic!r} is not assigned.")
+            self._consumer.seek(self._tp(partition), offset)
+
+    def group_metadata(self) -> Any:
+        """This member's identity, for `Writer.send_offsets`; take it with the batch that it belongs to.
+
+        Raises:
+            StaleGroupError: The member has left or lost its group, and could not be told from a stale one.
+        """
+        metadata = self._consumer.group_metadata()
+        # A broker does not check an unjoined member's generation: committing so would fence nobody.
+        if metadata.generation_id < 0 or not metadata.member_id:
+            raise StaleGroupError(f"This reader is no member of group {self._group!r} at the moment.")
+        return metadata
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Commits offsets on their own, for at-least-once.
+
+        Args:
+            offsets: Partition to the next offset to read.
+
+        Raises:
+            StaleGroupError: The partitions may belong to another member by now.
+            BrokerTroubleError: The broker did not answer in time; the offsets may or may not be committed.
+        """
+        with translated("committing offsets"):
+            self._consumer.commit(
+                {
+                    self._tp(partition): OffsetAndMetadata(offset, "", -1)
+                    for partition, offset in offsets.items()
+                },
+                timeout_ms=self._timeout_ms,
+            )
+
+    def committed(self) -> dict[int, int | None]:
+        """The group's committed offset of each assigned partition, None where it has none."""
+        assigned = sorted(self.assignment)
+        if self._group is None:
+            return dict.fromkeys(assigned)
+        with translated("reading the committed offsets"):
+            return {
+                partition: self._consumer.committed(self._tp(partition), timeout_ms=self._timeout_ms)
+                for partition in assigned
+            }
+
+    def positions(self) -> dict[int, int]:
+        """The next offset to read of each assigned partition."""
+        positions = {}
+        with translated("finding the position"):
+            for partition in sorted(self.assignment):
+                position = self._consumer.position(self._tp(partition), timeout_ms=self._timeout_ms)
+                if position is not None:
+                    positions[partition] = int(position)
+        return positions
+
+    def beginning_offsets(self) -> dict[int, int]:
+        """The first offset that each assigned partition still has."""
+        with translated("reading the first offsets"):
+            found = self._consumer.beginning_offsets(self._tps(), timeout_ms=self._timeout_ms)
+        return {tp.partition: int(offset) for tp, offset in found.items()}
+
+    def end_offsets(self) -> dict[int, int]:
+        """Where each assigned partition ends: before the first open transaction when reading committed."""
+        with translated("reading the last offsets"):
+            found = self._consumer.end_offsets(self._tps(), timeout_ms=self._timeout_ms)
+        return {tp.partition: int(offset) for tp, offset in found.items()}
+
+    def _tps(self) -> list[TopicPartition]:
+        return [self._tp(partition) for partition in sorted(self.assignment)]
+
+    def close(self, deadline: Deadline) -> None:
+        """Leaves the group and closes all connections; commits nothing."""
+        with translated("leaving the group"):
+            self._consumer.close(autocommit=False, timeout_ms=int(deadline.remaining * 1000))
+
+
+def _append(columns: RecordColumns, record: Any) -> None:
+    """Adds one record of the client's public calls."""
+    if record.headers:
+        columns.headers[len(columns)] = list(record.headers)
+    columns.offsets.append(record.offset)
+    columns.timestamps.append(record.timestamp)
+    columns.keys.append(record.key)
+    columns.values.append(record.value)
+    columns.next_offset = record.offset + 1

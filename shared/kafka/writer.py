@@ -1,0 +1,382 @@
+"""Writing whole record batches, in transactions or without.
+
+What a writer promises:
+
+- records of one partition are stored in the order of the `write` calls, each once, or their future fails;
+- inside a transaction, `commit_transaction` first sees every batch acknowledged: the client itself would
+  commit a transaction of which a batch has expired;
+- no call waits longer than its deadline.
+"""
+
+import itertools
+import logging
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kafka import KafkaProducer, TopicPartition
+from kafka import errors as client
+from kafka.structs import OffsetAndMetadata
+
+from shared.deadline import Deadline
+from shared.errors import ConfigurationError, FencedError, StalledError
+from shared.kafka.choice import fast_path
+from shared.kafka.codec import MAX_ROWS, RECORD_OVERHEAD, encode_records
+from shared.kafka.columns import NewRecords
+from shared.kafka.connection import KafkaSettings, client_options, open_client
+from shared.kafka.errors import RecordTooLargeError, translated
+from shared.kafka.public import Unwrap, send_singly, start_step
+from shared.kafka.topics import TopicInfo, describe_topics
+
+logger = logging.getLogger(__name__)
+
+_MAX_REQUEST_BYTES = 16 << 20
+# What a batch's own header takes of max.message.bytes.
+_BATCH_HEADER = 61
+_TUNING: Mapping[str, Any] = {
+    "max_request_size": _MAX_REQUEST_BYTES,
+    "batch_size": 1 << 20,
+    "send_buffer_bytes": 4 << 20,
+    # After a commit the broker answers CONCURRENT_TRANSACTIONS for a moment; the library's 100 ms is a tail.
+    "retry_backoff_ms": 2,
+    "metrics_enabled": False,
+}
+
+
+class Pending(Protocol):
+    """The answer to one batch, once the broker has given it."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer is there."""
+
+    def wait(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds; whether the answer is there."""
+
+    def outcome(self) -> int:
+        """The first record's offset, or raises the client's error."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFuture:
+    """One record batch on its way.
+
+    Attributes:
+        topic: Where it goes.
+        partition: Its partition.
+        rows: How many records it has.
+    """
+
+    topic: str
+    partition: int
+    rows: int
+    _pending: Pending
+    _forget_limits: Callable[[str], object]
+
+    @property
+    def done(self) -> bool:
+        """Whether the batch has been acknowledged or has failed."""
+        return self._pending.done
+
+    def result(self, deadline: Deadline) -> int:
+        """Waits for the batch.
+
+        Returns:
+            The offset of its first record; the others follow without a gap.
+
+        Raises:
+            RecordTooLargeError: The broker refused its size.
+            RecoverableError: It may not be stored; within a transaction, abort.
+            FencedError: Another writer has taken over the transactional id.
+            StalledError: No answer before the deadline.
+        """
+        if not self._pending.wait(deadline.remaining):
+            raise StalledError(
+                f"No answer for {self.rows} records sent to topic {self.topic!r}, partition {self.partition}.",
+                hint="The broker may be overloaded or its replicas down; what is uncommitted is done again.",
+            )
+        with translated(f"writing to topic {self.topic!r}"):
+            try:
+                return self._pending.outcome()
+            except (client.MessageSizeTooLargeError, client.RecordListTooLargeError) as error:
+                self._forget_limits(self.topic)
+                raise RecordTooLargeError(self.topic, self.partition) from error
+
+
+class Writer:
+    """Writes whole record batches from columns.
+
+    Args:
+        settings: Where the brokers are.
+        transactional_id: Write in transactions under this name, which fences an earlier writer of the same
+            name; None writes without transactions.
+        transaction_timeout: Seconds after which the broker aborts a transaction that nobody ends.
+        public_calls: Write record by record through the client's public calls only.
+        compression: "gzip", "lz4", "snappy", "zstd" or None.
+        max_batch_bytes: Most bytes a record batch; None goes up to what the topic allows.
+
+    Raises:
+        BrokerUnreachableError: No broker answered in time.
+        ConfigurationError: The broker does not let this client in, or refuses a setting.
+        FencedError: Another writer took the transactional id over at the same time.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        transactional_id: str | None = None,
+        transaction_timeout: float = 10.0,
+        public_calls: bool = False,
+        compression: str | None = None,
+        max_batch_bytes: int | None = None,
+    ) -> None:
+        self._settings = settings
+        self._fast = fast_path(public_calls=public_calls)
+        self._options = {
+            **_TUNING,
+            **({} if compression is None else {"compression_type": compression}),
+            **client_options(settings, role="producer"),
+            "acks": "all",
+            "enable_idempotence": True,
+            "linger_ms": 0,
+            "allow_auto_create_topics": False,
+            "value_serializer": None if self._fast else Unwrap(),
+            "transactional_id": transactional_id,
+            "transaction_timeout_ms": int(transaction_timeout * 1000),
+            "max_block_ms": int(settings.broker_timeout * 1000),
+        }
+        self._max_batch_bytes = max_batch_bytes
+        self._topics: dict[str, TopicInfo] = {}
+        self._open: list[BatchFuture] = []
+        self._producer = self._connect()
+
+    def _connect(self) -> KafkaProducer:
+        producer = open_client(
+            KafkaProducer, self._options, self._settings, Deadline.after(self._settings.broker_timeout)
+        )
+        if self._fast is not None:
+            self._fast.surface_too_large(producer)
+        if self._options["transactional_id"] is not None:
+            try:
+                with translated("starting transactions"):
+                    producer.init_transactions()
+            except Exception:
+                producer.close(timeout=0)
+                raise
+        return producer
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            ConfigurationError: The topic does not exist.
+        """
+        return self._topic(topic).partitions
+
+    def _topic(self, name: str) -> TopicInfo:
+        known = self._topics.get(name)
+        if known is None:
+            deadline = Deadline.after(self._settings.broker_timeout)
+            known = describe_topics(self._settings, [name], deadline)[name]
+            if known is None:
+                raise ConfigurationError(f"There is no topic {name!r}.")
+            with translated(f"looking up topic {name!r}"):
+                self._producer.partitions_for(name)
+            self._topics[name] = known
+        return known
+
+    def _forget_limits(self, topic: str) -> None:
+        """Lets the topic's limit be read again: it has been lowered since."""
+        self._topics.pop(topic, None)
+
+    def write(self, records: NewRecords) -> list[BatchFuture]:
+        """Hands records to the sender; returns at once.
+
+        Args:
+            records: Any number of records of one partition, split here into batches that the topic takes.
+
+        Returns:
+            One future a record batch, in order.
+
+        Raises:
+            RecordTooLargeError: A single record is larger than the topic allows; nothing was written.
+            RecoverableError: The transaction has failed already; abort it.
+            FencedError: Another writer has taken over the transactional id.
+        """
+        spans = list(self._spans(records))
+        with translated(f"writing to topic {records.topic!r}"):
+            futures = [self._send(records.rows(start, stop)) for start, stop in spans]
+        if self._fast is not None:
+            self._fast.wake(self._producer)
+        if len(self._open) > _SWEEP:
+            self._open = [future for future in self._open if not _acknowledged(future)]
+        self._open += futures
+        return futures
+
+    def _spans(self, records: NewRecords) -> Iterator[tuple[int, int]]:
+        """Where to cut, so that each batch has at most `MAX_ROWS` records and fits its topic."""
+        limit = min(self._topic(records.topic).max_message_bytes, self._options["max_request_size"])
+        if self._max_batch_bytes is not None:
+            limit = min(limit, self._max_batch_bytes)
+        ends = list(itertools.accumulate(_sizes(records)))
+        start, before = 0, 0
+        while start < len(ends):
+            stop = bisect_right(ends, before + limit - _BATCH_HEADER, start, min(len(ends), start + MAX_ROWS))
+            if stop == start:
+                stop = self._alone(records, start, ends[start] - before)
+            yield start, stop
+            start, before = stop, ends[stop - 1]
+
+    def _alone(self, records: NewRecords, row: int, size: int) -> int:
+        """Lets a record that fills a batch go alone, when the topic takes it; the size is an upper bound."""
+        allowed = min(self._topic(records.topic).max_message_bytes, self._options["max_request_size"])
+        one = records.rows(row, row + 1)
+        exact = _BATCH_HEADER + len(encode_records(one.keys, one.values, one.headers, one.timestamp).body)
+        # Compression may make it fit: then the broker decides.
+        if exact > allowed and (self._options.get("compression_type") is None or size > _MAX_REQUEST_BYTES):
+            raise RecordTooLargeError(records.topic, records.partition, row=row, size=exact, limit=allowed)
+        return row + 1
+
+    def _send(self, records: NewRecords) -> BatchFuture:
+        pending: Pending
+        if self._fast is not None:
+            encoded = encode_records(records.keys, records.values, records.headers, records.timestamp)
+            pending = self._fast.enqueue(self._producer, records.topic, records.partition, encoded)
+        else:
+            pending = send_singly(self._producer, records)
+        return BatchFuture(records.topic, records.partition, len(records), pending, self._forget_limits)
+
+    def flush(self, deadline: Deadline) -> None:
+        """Waits for everything written so far.
+
+        Raises:
+            RecordTooLargeError, RecoverableError, FencedError, StalledError: The first failure, in order of
+                writing; see `BatchFuture.result`.
+        """
+        waiting, self._open = self._open, []
+        for future in waiting:
+            future.result(deadline)
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Opens a transaction; what is written from here on becomes visible at its commit, or never.
+
+        Raises:
+            FencedError: Another writer has taken over the transactional id.
+            RecoverableError: The transaction before was not ended.
+        """
+        self._open = []
+        with translated("opening a transaction"):
+            self._producer.begin_transaction()
+
+    def send_offsets(
+        self, offsets: Mapping[tuple[str, int], int], group_metadata: Any, deadline: Deadline | None = None
+    ) -> None:
+        """Makes a group's offsets part of the transaction.
+
+        Args:
+            offsets: (topic, partition) to the next offset to read.
+            group_metadata: From `Reader.group_metadata`, taken with the batch that the offsets belong to.
+            deadline: When to give up; after the settings' broker_timeout when not given.
+
+        Raises:
+            StaleGroupError: The partitions may belong to another member by now; abort and rewind.
+            FencedError: Another writer or static member has taken over.
+            StalledError: No answer before the deadline.
+        """
+        committed = {
+            TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()
+        }
+        self._step("send_offsets", deadline, committed, group_metadata)
+
+    def commit_transaction(self, deadline: Deadline | None = None) -> None:
+        """Commits: waits for every batch first, then ends the transaction.
+
+        Raises:
+            RecordTooLargeError, RecoverableError: The transaction cannot be committed; abort and rewind.
+            FencedError: Another writer has taken over; nothing of this transaction counts.
+            StalledError: No answer before the deadline; whether it counts is known only after a restart.
+        """
+        deadline = deadline or Deadline.after(self._settings.broker_timeout)
+        self.flush(deadline)
+        self._step("commit", deadline)
+
+    def abort_transaction(self, deadline: Deadline | None = None) -> None:
+        """Ends the transaction so that nothing of it counts, and leaves the writer ready for the next.
+
+        Raises:
+            FencedError: Another writer has taken over; it has ended the transaction already.
+            StalledError: No answer before the deadline.
+        """
+        self._open = []
+        try:
+            self._step("abort", deadline)
+        except (FencedError, StalledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever state the client is in, a new one starts clean
+            logger.warning(
+                "The transaction could not be aborted in place, so the writer reconnects: %s", error
+            )
+            self._producer.close(timeout=0)
+            self._producer = self._connect()
+
+    def _step(self, step: str, deadline: Deadline | None, *arguments: Any) -> None:
+        deadline = deadline or Deadline.after(self._settings.broker_timeout)
+        with translated(_STEPS[step]):
+            if self._fast is not None:
+                wait = self._fast.start_step(self._producer, step, *arguments)
+            else:
+                wait = start_step(self._producer, step, *arguments)
+            if wait(deadline.remaining):
+                return
+        raise StalledError(
+            f"Kafka has not answered in time while {_STEPS[step]}.",
+            hint="Start it again, as its supervisor does: uncommitted events are then scored again.",
+        )
+
+    def close(self, deadline: Deadline) -> None:
+        """Closes all connections; what is still on its way has until the deadline."""
+        with translated("closing the writer"):
+            try:
+                self._producer.close(timeout=deadline.remaining)
+            except client.KafkaTimeoutError:
+                logger.warning("Closed the writer with records that nobody acknowledged")
+                self._producer.close(timeout=0)
+
+
+# From this many batches on, those acknowledged are forgotten: nobody may ever call flush.
+_SWEEP = 1024
+_STEPS: Mapping[str, str] = {
+    "send_offsets": "adding offsets to the transaction",
+    "commit": "committing the transaction",
+    "abort": "aborting the transaction",
+}
+
+
+def _acknowledged(future: BatchFuture) -> bool:
+    """Whether a batch is stored; one that failed is kept, so that flush can tell."""
+    if not future.done:
+        return False
+    try:
+        future.result(Deadline.after(0))
+    except Exception:  # noqa: BLE001 - raised again by flush
+        return False
+    return True
+
+
+def _sizes(records: NewRecords) -> list[int]:
+    """An upper bound of each record's bytes."""
+    keys = [RECORD_OVERHEAD if key is None else len(key) + RECORD_OVERHEAD for key in records.keys]
+    sizes = [
+        size if value is None else size + len(value) for size, value in zip(keys, records.values, strict=True)
+    ]
+    if records.headers is None:
+        return sizes
+    return [size + _headers_size(headers) for size, headers in zip(sizes, records.headers, strict=True)]
+
+
+def _headers_size(headers: Any) -> int:
+    return sum(len(name.encode()) + len(value or b"") + 10 for name, value in headers)
