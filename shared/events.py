@@ -28,6 +28,7 @@ from shared.frame import (
 )
 from shared.schema import (
     EVENT_ID,
+    MAX_ID_LENGTH,
     MAX_INT64,
     MIN_INT64,
     OCCURRED_AT,
@@ -55,6 +56,7 @@ _REASON_OF_ERROR: Final = {
     "finite_number": Reason.NOT_FINITE,
     "greater_than_equal": Reason.OUT_OF_RANGE,
     "less_than_equal": Reason.OUT_OF_RANGE,
+    "string_too_long": Reason.OUT_OF_RANGE,
     "literal_error": Reason.UNKNOWN_CATEGORY,
     "extra_forbidden": Reason.UNKNOWN_FIELD,
 }
@@ -237,9 +239,10 @@ def _struct(schema: Schema) -> type[msgspec.Struct]:
     """The quick decoder's type: what it accepts must be a part of what pydantic accepts."""
     integer = Annotated[int, msgspec.Meta(ge=MIN_INT64, le=MAX_INT64)]
     plain = {"number": float, "integer": float, "boolean": bool, "string": str, "category": str}
+    text = Annotated[str, msgspec.Meta(max_length=MAX_ID_LENGTH)]
     types: list[tuple[Any, bool]] = [
-        (_id_type(schema, integer, str), True),
-        (integer | str, False),
+        (_id_type(schema, integer, text), True),
+        (integer | text, False),
         (Annotated[datetime, msgspec.Meta(tz=True)], False),
         *((plain[feature.type], feature.required) for feature in schema.features),
     ]
@@ -260,11 +263,12 @@ def _struct(schema: Schema) -> type[msgspec.Struct]:
 def _typed_dict(schema: Schema) -> Any:
     """Pydantic's type: the definition of what is accepted."""
     integer = Annotated[int, Strict(), Field(ge=MIN_INT64, le=MAX_INT64)]
-    text = Annotated[str, Strict()]
+    text = Annotated[str, Strict(), Field(max_length=MAX_ID_LENGTH)]
+    time = Annotated[str, Strict(), AfterValidator(_check_time)]
     fields: dict[str, Any] = {
         schema.key: _id_type(schema, integer, text),
         EVENT_ID: NotRequired[integer | text | None],
-        OCCURRED_AT: NotRequired[Annotated[text, AfterValidator(_check_time)] | None],
+        OCCURRED_AT: NotRequired[time | None],
     }
     for feature in schema.features:
         kind = _pydantic_type(feature)

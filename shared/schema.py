@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,6 +20,11 @@ Scalar = float | bool | str
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 MIN_INT64: Final = -(2**63)
 MAX_INT64: Final = 2**63 - 1
+# An id is copied into every prediction; a longer one could make a prediction too large for its topic.
+MAX_ID_LENGTH: Final = 1024
+
+# Any name but one that JSON would have to escape.
+FieldName = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f]+$')]
 
 EVENT_ID: Final = "event_id"
 OCCURRED_AT: Final = "occurred_at"
@@ -66,7 +71,7 @@ class Input(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1)
+    name: FieldName
     type: InputType
     values: tuple[str, ...] | None = None
     default: Scalar | None = None
@@ -148,7 +153,7 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str = Field(default="customer_id", min_length=1)
+    key: FieldName = "customer_id"
     inputs: tuple[Input, ...] = Field(min_length=1)
     strict: bool = False
 
@@ -218,7 +223,7 @@ def detail_for(schema: Schema, field: str, reason: Reason, value: object = None)
         value: The value as it came; shortened in the sentence.
     """
     declared = next((item for item in schema.inputs if item.name == field), None)
-    shown = _shortened(value)
+    shown = _shown(value)
     match reason:
         case Reason.MISSING_FIELD:
             return f"{field} is missing or null"
@@ -226,19 +231,21 @@ def detail_for(schema: Schema, field: str, reason: Reason, value: object = None)
             known = ", ".join(declared.values or ()) if declared else ""
             return f"{field} is {shown}, which is not one of: {known}"
         case Reason.OUT_OF_RANGE:
-            low, high = (declared.lowest, declared.highest) if declared else (MIN_INT64, MAX_INT64)
-            bounds = " and ".join(
-                text
-                for bound, text in ((low, f"at least {low}"), (high, f"at most {high}"))
-                if bound is not None
-            )
-            return f"{field} is {shown}, which is not {bounds}"
+            return f"{field} is {shown}, {_range(schema, declared, field)}"
         case Reason.NOT_FINITE:
             return f"{field} is not a finite number"
         case Reason.UNKNOWN_FIELD:
             return f"{field} is not declared, and the model is strict"
         case _:
             return f"{field} is {shown}, which is not {_expected(schema, field)}"
+
+
+def _range(schema: Schema, declared: Input | None, field: str) -> str:
+    if declared is None or field in (schema.key, EVENT_ID):
+        return f"but an id is an int64 or has at most {MAX_ID_LENGTH:,} characters"
+    low = None if declared.lowest is None else f"at least {_shown(declared.lowest)}"
+    high = None if declared.highest is None else f"at most {_shown(declared.highest)}"
+    return "which is not " + " and ".join(bound for bound in (low, high) if bound)
 
 
 def is_rfc3339(text: str) -> bool:
@@ -266,6 +273,10 @@ def _expected(schema: Schema, field: str) -> str:
     return f"{article} {declared.type if declared.type != 'category' else 'string'}"
 
 
-def _shortened(value: object, limit: int = 60) -> str:
+def _shown(value: object, limit: int = 60) -> str:
+    """A value for a sentence: short, and 1.0 as 1, since a float64 does not tell them apart."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value) if abs(value) < 2**1023 else value
+        value = int(number) if isinstance(number, float) and number.is_integer() else number
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

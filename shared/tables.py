@@ -27,6 +27,7 @@ from shared.frame import (
 )
 from shared.schema import (
     EVENT_ID,
+    MAX_ID_LENGTH,
     MAX_INT64,
     Input,
     InputType,
@@ -135,6 +136,9 @@ class TableParser:
             ids = ids.cast(pa.int64(), safe=False)
         if pt.is_integer(ids.type):
             ids = ids.cast(pa.int64())
+        elif pt.is_string(ids.type):
+            long = pc.fill_null(pc.greater(pc.utf8_length(ids), MAX_ID_LENGTH), False)
+            found[long.to_numpy(zero_copy_only=False) & ~wrong] = _OUT_OF_RANGE
         if array.null_count:
             found[_nulls(array)] = _MISSING if required else 0
         problems.add(place, found)

@@ -16,7 +16,7 @@ from shared.errors import ModelError
 from shared.models.base import Scorer
 from shared.models.linear import LinearScorer
 from shared.models.threshold import ThresholdScorer
-from shared.schema import Schema
+from shared.schema import FieldName, Schema
 
 KINDS: Final[dict[str, type[Scorer]]] = {
     kind.kind: kind
@@ -103,7 +103,7 @@ class Declaration(BaseModel):
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
     kind: str
     description: str = ""
-    key: str = "customer_id"
+    key: FieldName = "customer_id"
     strict: bool = False
     inputs: tuple[dict[str, Any], ...]
     threshold: float = Field(allow_inf_nan=False)
