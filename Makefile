@@ -1,0 +1,64 @@
+# `make` lists the targets. Each sets up what it needs; nothing is installed outside .venv.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+# The first Python that fits; `make setup PYTHON=...` takes another.
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
+LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
+
+.PHONY: help setup test smoke lint types demo bench models lock image clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(INSTALLED)  ## make .venv with everything that the other targets need
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found; name one: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: setup  ## run the tests (ARGS="-k name" for some); those against Kafka need Docker
+	$(PY) -m pytest -m "not compose" $(ARGS)
+
+smoke: setup  ## build the image and see `docker compose up` agree
+	$(PY) -m pytest -m compose $(ARGS)
+
+lint: setup  ## check style and formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: setup  ## check types
+	$(PY) -m mypy
+
+demo: setup  ## stream and batch side by side on this machine, without Docker
+	$(PY) -m demo $(ARGS)
+
+bench: setup  ## measure speed and latency beside other ways to do it (needs Docker)
+	$(PY) -m tests.benchmarks $(ARGS)
+
+models: setup  ## make the shipped models again
+	$(PY) models/make.py
+
+lock: setup  ## write the lock files again (LOCK_ARGS=--upgrade for the newest versions)
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) --group build --output-file requirements-build.lock
+	$(LOCK) pyproject.toml --extra test --extra lint --extra bench --extra demo --extra compression \
+		--group build --group lock --output-file requirements-dev.lock
+
+image: ## build the Docker image
+	docker build --tag tandem-scorer .
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo .cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
