@@ -24,3 +24,7 @@ class Deadline:
     def passed(self) -> bool:
         """Whether no time is left."""
         return time.monotonic() >= self.at
+
+    def pause(self, seconds: float) -> None:
+        """Sleeps for `seconds`, but not past the deadline."""
+        time.sleep(min(seconds, self.remaining))

@@ -44,6 +44,21 @@ class RecordColumns:
         self.values += other.values
         self.next_offset = other.next_offset
 
+    def head(self, count: int) -> "RecordColumns":
+        """The first `count` records, to be committed on their own; all of them when there are no more."""
+        if count >= len(self):
+            return self
+        return RecordColumns(
+            self.topic,
+            self.partition,
+            self.offsets[:count],
+            self.timestamps[:count],
+            self.keys[:count],
+            self.values[:count],
+            {row: headers for row, headers in self.headers.items() if row < count},
+            self.offsets[count - 1] + 1,
+        )
+
     def drop_before(self, offset: int) -> None:
         """Removes the records whose offset is below `offset`."""
         count = sum(1 for known in self.offsets if known < offset)

@@ -1,0 +1,97 @@
+"""The command `python -m consumer`."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from consumer.budget import Budget
+from consumer.instance import claim
+from consumer.loop import Limits, Loop
+from consumer.scoring import StreamScorer
+from consumer.settings import ConsumerSettings, Guarantee
+from consumer.startup import prepare_topics
+from consumer.stop import Stop
+from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output
+from shared import logs
+from shared.command import run
+from shared.deadline import Deadline
+from shared.errors import ExitCode
+from shared.kafka.reader import Reader
+from shared.kafka.topics import TopicInfo
+from shared.kafka.writer import Writer
+from shared.ledger import Ledger
+from shared.predict import Predictor
+from shared.settings import load
+
+logger = logging.getLogger("consumer")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the consumer until it is stopped or a limit is reached; returns its exit code."""
+    settings = load(ConsumerSettings, arguments, "python -m consumer")
+    logs.set_up(settings.log_format, settings.log_level)
+    stop = Stop(settings.shutdown_timeout)
+    stop.on_signals()
+    predictor = Predictor.load(settings.model)
+    source = prepare_topics(settings)
+    with ExitStack() as stack:
+        instance = settings.instance or stack.enter_context(claim(settings.group, settings.host))
+        _say_start(settings, predictor, source, instance)
+        loop = _connect(settings, predictor, instance, stop, stack)
+        loop.run()
+    _say_end(loop.ledger)
+    return ExitCode.INTERRUPTED if stop.interrupted else ExitCode.DONE
+
+
+def _connect(
+    settings: ConsumerSettings, predictor: Predictor, instance: str, stop: Stop, stack: ExitStack
+) -> Loop:
+    exactly_once = settings.guarantee is Guarantee.EXACTLY_ONCE
+    reader = Reader(settings, settings.input_topic, group=settings.group)
+    stack.callback(lambda: reader.close(Deadline.after(settings.shutdown_timeout)))
+    writer = Writer(
+        settings,
+        transactional_id=f"{settings.group}-{instance}" if exactly_once else None,
+        transaction_timeout=settings.transaction_timeout,
+    )
+    stack.callback(lambda: writer.close(Deadline.after(settings.shutdown_timeout)))
+    kind: type[Output] = ExactlyOnceOutput if exactly_once else AtLeastOnceOutput
+    return Loop(
+        reader,
+        StreamScorer(predictor, settings.output_topic, settings.dead_letter_topic),
+        kind(reader, writer, settings.commit_timeout),
+        Budget(settings.batch_events, settings.batch_seconds),
+        stop,
+        Limits(settings.max_events, settings.until_idle),
+    )
+
+
+def _say_start(settings: ConsumerSettings, predictor: Predictor, source: TopicInfo, instance: str) -> None:
+    model = predictor.model
+    logger.info(
+        "Scoring %s (%d partitions) with %s (sha256 %s), %s; predictions to %s, dead letters to %s",
+        source.name,
+        source.partitions,
+        model.id,
+        model.short_sha256,
+        settings.guarantee,
+        settings.output_topic,
+        settings.dead_letter_topic,
+        extra={"group": settings.group, "instance": instance, "broker": settings.bootstrap_servers},
+    )
+
+
+def _say_end(ledger: Ledger) -> None:
+    reasons = {str(reason): count for reason, count in sorted(ledger.reasons.items())}
+    logger.info(
+        "Done: %d read = %d scored + %d rejected",
+        ledger.read,
+        ledger.scored,
+        ledger.rejected,
+        extra={"rejected_by_reason": reasons} if reasons else {},
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, sys.argv[1:]))

@@ -1,0 +1,180 @@
+"""The consumer's loop: poll, score, publish, keep the books."""
+
+import gc
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from consumer.budget import Budget
+from consumer.scoring import Scored, StreamScorer
+from consumer.stop import Stop
+from consumer.transaction import Output
+from shared.kafka.columns import RecordColumns
+from shared.kafka.errors import RecoverableError
+from shared.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a poll waits for the first event, and thus the longest that a signal waits for the loop.
+_POLL_SECONDS: Final = 0.2
+_REPORT_SECONDS: Final = 10.0
+
+
+class EventSource(Protocol):
+    """What the loop needs of a reader (shared/kafka/reader.py)."""
+
+    def poll(self, timeout: float, max_batches: int) -> Sequence[RecordColumns]:
+        """The next events, one entry a partition."""
+
+    def take_rebalanced(self) -> bool:
+        """Whether the assignment changed since the last call."""
+
+    @property
+    def assignment(self) -> set[int]:
+        """The partitions that are read now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a run ends by itself.
+
+    Attributes:
+        max_events: After so many events; None: never.
+        until_idle: When nothing came for so many seconds; None: never.
+    """
+
+    max_events: int | None = None
+    until_idle: float | None = None
+
+
+class Loop:
+    """Scores events until it is told to stop or a limit is reached.
+
+    Args:
+        source: Where the events come from.
+        scorer: Makes predictions and dead letters of them.
+        output: Publishes and commits.
+        budget: How much a poll may take.
+        stop: Tells when to end.
+        limits: When to end unasked.
+    """
+
+    def __init__(
+        self,
+        source: EventSource,
+        scorer: StreamScorer,
+        output: Output,
+        budget: Budget,
+        stop: Stop,
+        limits: Limits,
+    ) -> None:
+        self._source = source
+        self._scorer = scorer
+        self._output = output
+        self._budget = budget
+        self._stop = stop
+        self._limits = limits
+        # Not known until the group has given this consumer its partitions.
+        self._last_event: float | None = None
+        self.ledger = Ledger()
+
+    def run(self) -> None:
+        """Runs to the end; what was polled is committed or will be read again, never lost."""
+        report = _Report(self.ledger)
+        with _without_garbage_collector():
+            while not self._stop.requested and not self._reached_limit():
+                events = self._poll()
+                started = time.monotonic()
+                if events:
+                    batch = [self._scorer.score(columns, _now()) for columns in events]
+                    if self._output.publish(batch):
+                        self._enter(batch)
+                    self._budget.spent(sum(map(len, events)), time.monotonic() - started)
+                report.tick()
+
+    def _poll(self) -> Sequence[RecordColumns]:
+        try:
+            events = self._source.poll(_POLL_SECONDS, self._budget.batches)
+        except RecoverableError as error:
+            logger.warning("Waiting for Kafka: %s", error)
+            time.sleep(_POLL_SECONDS)
+            return []
+        if self._source.take_rebalanced():
+            # Whatever was polled may be another member's now: start again from what is committed.
+            self._output.rewind()
+            self._last_event = time.monotonic()
+            if self._source.assignment:
+                logger.info("Ready", extra={"partitions": sorted(self._source.assignment)})
+            return []
+        if events:
+            self._last_event = time.monotonic()
+        return self._within_limit(events)
+
+    def _within_limit(self, events: Sequence[RecordColumns]) -> Sequence[RecordColumns]:
+        if self._limits.max_events is None:
+            return events
+        left = self._limits.max_events - self.ledger.read
+        kept = []
+        for columns in events:
+            if left > 0:
+                kept.append(columns.head(left))
+                left -= len(kept[-1])
+        return kept
+
+    def _enter(self, batch: Sequence[Scored]) -> None:
+        for scored in batch:
+            place = f"{scored.events.topic}/{scored.events.partition}"
+            self.ledger.add(place, len(scored.events), scored.outcome)
+
+    def _reached_limit(self) -> bool:
+        if self._limits.max_events is not None and self.ledger.read >= self._limits.max_events:
+            return True
+        idle = self._limits.until_idle
+        if idle is None or self._last_event is None:
+            return False
+        return time.monotonic() - self._last_event >= idle
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@contextmanager
+def _without_garbage_collector() -> Iterator[None]:
+    """Keeps the collector out of the hot loop, where large lists of objects wake it for nothing.
+
+    The report collects every few seconds instead.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+class _Report:
+    """Says now and then how far the loop is."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._at = time.monotonic()
+        self._read = 0
+
+    def tick(self) -> None:
+        """Reports when it is time."""
+        passed = time.monotonic() - self._at
+        if passed < _REPORT_SECONDS:
+            return
+        gc.collect()
+        new, self._at = self._ledger.read - self._read, time.monotonic()
+        if not new:
+            return
+        counts = {"scored": self._ledger.scored, "rejected": self._ledger.rejected}
+        logger.info("Scoring", extra={**counts, "events_per_second": round(new / passed)})
+        self._read += new

@@ -1,0 +1,83 @@
+"""What the consumer can be told."""
+
+import socket
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from shared.kafka.connection import KafkaSettings
+from shared.logs import LogFormat
+from shared.settings import CommandSettings
+
+
+class Guarantee(StrEnum):
+    """What a killed or restarted consumer does to the predictions."""
+
+    EXACTLY_ONCE = "exactly-once"
+    AT_LEAST_ONCE = "at-least-once"
+
+
+class ConsumerSettings(KafkaSettings, CommandSettings):
+    """Scores events as they arrive and publishes predictions, until it is told to stop.
+
+    Every option can also be given as a variable: --input-topic is TANDEM_INPUT_TOPIC.
+
+    Example:
+      python -m consumer --model models/churn --create-topics
+      python -m consumer --model models/churn --guarantee at-least-once --until-idle 5
+    """
+
+    model: Path = Field(description="The model's directory.")
+    input_topic: str = Field("customers", description="Where the events come from.")
+    output_topic: str = Field("predictions", description="Where the predictions go.")
+    dead_letter_topic: str = Field("dead-letters", description="Where events go that cannot be scored.")
+    group: str = Field("tandem", min_length=1, description="The consumer group.")
+    instance: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="A name for this instance, unique in the group and the same after a restart; "
+        "made from the host's name unless given.",
+    )
+    guarantee: Guarantee = Field(
+        Guarantee.EXACTLY_ONCE,
+        description="exactly-once: each event has one prediction or dead letter, whatever is killed; "
+        "at-least-once: nothing is lost, but a prediction may be written twice.",
+    )
+    create_topics: bool = Field(False, description="Create topics that do not exist.")
+    partitions: int = Field(6, ge=1, description="Partitions of topics that --create-topics makes.")
+    batch_events: int = Field(25_000, ge=1, description="About how many events to score and commit at once.")
+    batch_seconds: float = Field(1.0, gt=0, description="About how long one batch may take.")
+    commit_timeout: float = Field(
+        30.0, gt=0, description="Seconds for a commit or abort before the consumer ends as stalled."
+    )
+    transaction_timeout: float = Field(
+        10.0, gt=0, description="Seconds after which the broker ends the transaction of a killed consumer."
+    )
+    shutdown_timeout: float = Field(20.0, gt=0, description="Seconds to finish in after SIGTERM or Ctrl-C.")
+    max_events: int | None = Field(None, ge=1, description="End after this many events.")
+    until_idle: float | None = Field(None, gt=0, description="End when nothing came for this many seconds.")
+    log_format: LogFormat = Field("auto", description="human, json, or auto: human on a terminal.")
+    log_level: str = Field(
+        "info", pattern="(?i)^(debug|info|warning|error)$", description="Least level shown."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        topics = {
+            "input": self.input_topic,
+            "output": self.output_topic,
+            "dead-letter": self.dead_letter_topic,
+        }
+        if len(set(topics.values())) < len(topics):
+            told = ", ".join(f"{role} topic {name}" for role, name in topics.items())
+            raise ValueError(
+                f"the three topics must differ, or the consumer would read its own output: {told}"
+            )
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host's name, as far as it can stand in an instance's name."""
+        return "".join(c if c.isalnum() or c in "._-" else "-" for c in socket.gethostname())
