@@ -8,10 +8,8 @@ What a writer promises:
 - no call waits longer than its deadline.
 """
 
-import itertools
 import logging
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,20 +20,18 @@ from kafka.structs import OffsetAndMetadata
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError, FencedError, StalledError
 from shared.kafka.choice import fast_path
-from shared.kafka.codec import MAX_ROWS, RECORD_OVERHEAD, encode_records
+from shared.kafka.codec import encode_records
 from shared.kafka.columns import NewRecords
 from shared.kafka.connection import KafkaSettings, client_options, open_client
 from shared.kafka.errors import RecordTooLargeError, translated
 from shared.kafka.public import Unwrap, send_singly, start_step
+from shared.kafka.split import batch_size, spans
 from shared.kafka.topics import TopicInfo, describe_topics
 
 logger = logging.getLogger(__name__)
 
-_MAX_REQUEST_BYTES = 16 << 20
-# What a batch's own header takes of max.message.bytes.
-_BATCH_HEADER = 61
 _TUNING: Mapping[str, Any] = {
-    "max_request_size": _MAX_REQUEST_BYTES,
+    "max_request_size": 16 << 20,
     "batch_size": 1 << 20,
     "send_buffer_bytes": 4 << 20,
     # After a commit the broker answers CONCURRENT_TRANSACTIONS for a moment; the library's 100 ms is a tail.
@@ -93,7 +89,7 @@ class BatchFuture:
         """
         if not self._pending.wait(deadline.remaining):
             raise StalledError(
-                f"No answer for {self.rows} records sent to topic {self.topic!r}, partition {self.partition}.",
+                f"No answer for {self.rows} records sent to topic {self.topic!r}/{self.partition}.",
                 hint="The broker may be overloaded or its replicas down; what is uncommitted is done again.",
             )
         with translated(f"writing to topic {self.topic!r}"):
@@ -205,9 +201,9 @@ class Writer:
             RecoverableError: The transaction has failed already; abort it.
             FencedError: Another writer has taken over the transactional id.
         """
-        spans = list(self._spans(records))
+        batches = self._batches(records)
         with translated(f"writing to topic {records.topic!r}"):
-            futures = [self._send(records.rows(start, stop)) for start, stop in spans]
+            futures = [self._send(batch) for batch in batches]
         if self._fast is not None:
             self._fast.wake(self._producer)
         if len(self._open) > _SWEEP:
@@ -215,29 +211,24 @@ class Writer:
         self._open += futures
         return futures
 
-    def _spans(self, records: NewRecords) -> Iterator[tuple[int, int]]:
-        """Where to cut, so that each batch has at most `MAX_ROWS` records and fits its topic."""
-        limit = min(self._topic(records.topic).max_message_bytes, self._options["max_request_size"])
-        if self._max_batch_bytes is not None:
-            limit = min(limit, self._max_batch_bytes)
-        ends = list(itertools.accumulate(_sizes(records)))
-        start, before = 0, 0
-        while start < len(ends):
-            stop = bisect_right(ends, before + limit - _BATCH_HEADER, start, min(len(ends), start + MAX_ROWS))
-            if stop == start:
-                stop = self._alone(records, start, ends[start] - before)
-            yield start, stop
-            start, before = stop, ends[stop - 1]
-
-    def _alone(self, records: NewRecords, row: int, size: int) -> int:
-        """Lets a record that fills a batch go alone, when the topic takes it; the size is an upper bound."""
+    def _batches(self, records: NewRecords) -> list[NewRecords]:
+        """The records, cut into batches that their topic takes."""
         allowed = min(self._topic(records.topic).max_message_bytes, self._options["max_request_size"])
-        one = records.rows(row, row + 1)
-        exact = _BATCH_HEADER + len(encode_records(one.keys, one.values, one.headers, one.timestamp).body)
-        # Compression may make it fit: then the broker decides.
-        if exact > allowed and (self._options.get("compression_type") is None or size > _MAX_REQUEST_BYTES):
-            raise RecordTooLargeError(records.topic, records.partition, row=row, size=exact, limit=allowed)
-        return row + 1
+        cuts = spans(records, min(allowed, self._max_batch_bytes or allowed))
+        if cuts == [(0, len(records))] and len(records) > 1:
+            return [records]
+        batches = []
+        for start, stop in cuts:
+            batches.append(batch := records.rows(start, stop))
+            if stop - start == 1 and (size := batch_size(batch)) > allowed and not self._may_shrink(size):
+                raise RecordTooLargeError(
+                    records.topic, records.partition, row=start, size=size, limit=allowed
+                )
+        return batches
+
+    def _may_shrink(self, size: int) -> bool:
+        """Whether compression may make a record fit its topic; the broker then decides."""
+        return self._options.get("compression_type") is not None and size <= self._options["max_request_size"]
 
     def _send(self, records: NewRecords) -> BatchFuture:
         pending: Pending
@@ -365,18 +356,3 @@ def _acknowledged(future: BatchFuture) -> bool:
     except Exception:  # noqa: BLE001 - raised again by flush
         return False
     return True
-
-
-def _sizes(records: NewRecords) -> list[int]:
-    """An upper bound of each record's bytes."""
-    keys = [RECORD_OVERHEAD if key is None else len(key) + RECORD_OVERHEAD for key in records.keys]
-    sizes = [
-        size if value is None else size + len(value) for size, value in zip(keys, records.values, strict=True)
-    ]
-    if records.headers is None:
-        return sizes
-    return [size + _headers_size(headers) for size, headers in zip(sizes, records.headers, strict=True)]
-
-
-def _headers_size(headers: Any) -> int:
-    return sum(len(name.encode()) + len(value or b"") + 10 for name, value in headers)

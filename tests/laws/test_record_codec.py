@@ -1,0 +1,164 @@
+"""Our record codec and the client library's own agree on every batch that either can make."""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from kafka import codec
+from kafka.errors import CorruptRecordError
+from kafka.record.memory_records import MemoryRecords
+
+from shared.kafka.codec import MAX_ROWS, decode_records, encode_records
+from shared.kafka.columns import Header, NewRecords
+from shared.kafka.fast import built, column_records, library_built, library_records
+from shared.kafka.split import spans
+
+Row = tuple[int, bytes | None, bytes | None, list[Header]]
+
+CODECS = {
+    "none": 0,
+    "gzip": 1,
+    **({"snappy": 2} if codec.has_snappy() else {}),
+    **({"lz4": 3} if codec.has_lz4() else {}),
+    **({"zstd": 4} if codec.has_zstd() else {}),
+}
+HEADER_BYTES = 61
+TIMES = st.integers(0, 2**45)
+# Lengths around 64, 8,192 and 65,536 are where the length of a varint, or our table, ends.
+LENGTHS = st.sampled_from([62, 63, 64, 65, 8190, 8191, 8192, 65_534, 65_535, 65_536, 70_000])
+BYTES = st.none() | st.binary(max_size=80) | LENGTHS.map(lambda length: b"x" * length)
+HEADERS = st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size=5)), max_size=3)
+ROWS = st.lists(st.tuples(TIMES, BYTES, BYTES, HEADERS), min_size=1, max_size=8)
+# Repeated, a few rows make a batch long enough to be decoded by column.
+TIMES_OVER = st.sampled_from([1, 2, 30])
+
+
+def encoded(rows: list[Row], compression: int) -> bytes:
+    times, keys, values, headers = (list(column) for column in zip(*rows, strict=True))
+    return built(encode_records(keys, values, headers, times), compression)
+
+
+@pytest.mark.parametrize("compression", CODECS.values(), ids=CODECS.keys())
+@settings(deadline=None, max_examples=60)
+@given(rows=ROWS, over=TIMES_OVER)
+@example(rows=[(0, None, None, []), (5, b"", b"", [("", None)])], over=1)
+@example(rows=[(9, b"k", b"v", []), (3, None, b"v" * 900, [("n", b"")])], over=30)
+def test_the_library_reads_what_we_encode(rows: list[Row], over: int, compression: int) -> None:
+    rows = rows * over
+    expected = [(offset, *row) for offset, row in enumerate(rows)]
+    assert library_records(encoded(rows, compression)) == expected
+
+
+@pytest.mark.parametrize("compression", CODECS.values(), ids=CODECS.keys())
+@settings(deadline=None, max_examples=60)
+@given(rows=ROWS, over=TIMES_OVER)
+@example(rows=[(0, None, None, []), (5, b"", b"", [("", None)])], over=1)
+@example(rows=[(9, b"k", b"v", []), (3, None, b"v" * 900, [("n", b"")])], over=30)
+def test_we_read_what_the_library_encodes(rows: list[Row], over: int, compression: int) -> None:
+    data = library_built(rows * over, compression)
+    assert column_records(data) == library_records(data)
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=ROWS, over=TIMES_OVER)
+def test_both_encoders_write_the_same_bytes(rows: list[Row], over: int) -> None:
+    assert encoded(rows * over, 0) == library_built(rows * over, 0)
+
+
+@settings(deadline=None)
+@given(
+    values=st.lists(BYTES, min_size=1, max_size=40),
+    time=TIMES,
+    base=st.integers(0, 2**40),
+    append_time=st.none() | TIMES,
+)
+def test_one_time_for_all_and_offsets_from_the_base(
+    values: list[bytes | None], time: int, base: int, append_time: int | None
+) -> None:
+    batch = encode_records([None] * len(values), values, None, time)
+    decoded = decode_records(batch.body, batch.rows, base, batch.first_timestamp, append_time)
+    assert decoded.offsets == list(range(base, base + len(values)))
+    assert decoded.timestamps == [time if append_time is None else append_time] * len(values)
+    assert decoded.values == values
+    assert decoded.keys == [None] * len(values)
+
+
+@settings(deadline=None, max_examples=200)
+@given(rows=ROWS, over=TIMES_OVER, data=st.data())
+def test_damaged_bytes_are_refused_where_the_library_refuses_them(
+    rows: list[Row], over: int, data: st.DataObject
+) -> None:
+    rows = [
+        (time, key and key[:80], value and value[:80], headers) for time, key, value, headers in rows
+    ] * over
+    whole = library_built(rows)
+    at = data.draw(st.integers(HEADER_BYTES, len(whole) - 1))
+    change = data.draw(st.sampled_from(["cut", "flip", "more"]))
+    body = {
+        "cut": whole[HEADER_BYTES:at],
+        "flip": whole[HEADER_BYTES:at]
+        + bytes([whole[at] ^ 1 << data.draw(st.integers(0, 7))])
+        + whole[at + 1 :],
+        "more": whole[HEADER_BYTES:] + b"\x00",
+    }[change]
+    ours, library = outcome(body, len(rows)), library_outcome(whole[:HEADER_BYTES] + body)
+    # The library reads the attributes as a number of any length; they are one unused byte.
+    if ours != library:
+        assert library == "refused"
+        assert any(record_attributes(body, len(rows)))
+
+
+def record_attributes(body: bytes, count: int) -> list[int]:
+    """Each record's attributes, found by the lengths alone."""
+    attributes, at = [], 0
+    for _ in range(count):
+        shift = length = 0
+        while True:
+            byte = body[at]
+            at += 1
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        attributes.append(body[at])
+        at += length >> 1
+    return attributes
+
+
+def outcome(body: bytes, count: int) -> object:
+    first = 0
+    try:
+        decoded = decode_records(body, count, 0, first)
+    except CorruptRecordError:
+        return "refused"
+    headers = [decoded.headers.get(row, []) for row in range(count)]
+    return list(zip(decoded.offsets, decoded.timestamps, decoded.keys, decoded.values, headers, strict=True))
+
+
+def library_outcome(data: bytes) -> object:
+    (batch,) = MemoryRecords(data[:8] + (len(data) - 12).to_bytes(4, "big") + data[12:])
+    first = batch.first_timestamp
+    try:
+        return [(r.offset, r.timestamp - first, r.key, r.value, r.headers) for r in batch]
+    except CorruptRecordError:
+        return "refused"
+
+
+@settings(deadline=None)
+@given(rows=ROWS, over=TIMES_OVER, limit=st.integers(200, 5000))
+def test_batches_cut_to_a_limit_keep_it_and_every_row(rows: list[Row], over: int, limit: int) -> None:
+    times, keys, values, headers = (list(column) for column in zip(*(rows * over), strict=True))
+    records = NewRecords("topic", 0, keys, values, times, headers)
+    cuts = spans(records, limit)
+    assert [row for start, stop in cuts for row in range(start, stop)] == list(range(len(records)))
+    for start, stop in cuts:
+        cut = records.rows(start, stop)
+        if stop - start > 1:
+            assert len(built(encode_records(cut.keys, cut.values, cut.headers, cut.timestamp))) <= limit
+
+
+def test_a_batch_has_at_most_so_many_rows() -> None:
+    count = MAX_ROWS + 1
+    records = NewRecords("topic", 0, [None] * count, [b"x"] * count, 0)
+    assert spans(records, 1 << 30) == [(0, MAX_ROWS), (MAX_ROWS, count)]
+    with pytest.raises(ValueError, match="not one record batch"):
+        encode_records(records.keys, records.values, None, 0)

@@ -1,0 +1,94 @@
+"""A real Kafka for the tests: one container, or the broker that TANDEM_TEST_BROKER names."""
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from shared.deadline import Deadline
+from shared.errors import BrokerUnreachableError
+from shared.kafka.connection import KafkaSettings, wait_for_broker
+
+IMAGE = "apache/kafka:4.3.1"
+# Events of 10 MB must fit, with what a record batch adds.
+MAX_MESSAGE_BYTES = 12 << 20
+_REMEDY = "start Docker, or name a broker that may be filled with test topics in TANDEM_TEST_BROKER"
+_START_SECONDS = 60
+
+
+def unique(prefix: str) -> str:
+    """A name that no other test, run or process uses."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _environment(port: int) -> dict[str, str]:
+    return {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_LISTENERS": f"PLAINTEXT://0.0.0.0:{port},CONTROLLER://localhost:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "4",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "4",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        # Killed members are to be missed soon; the broker's own lower bound is 6 s.
+        "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
+        "KAFKA_MESSAGE_MAX_BYTES": str(MAX_MESSAGE_BYTES),
+        "KAFKA_REPLICA_FETCH_MAX_BYTES": str(MAX_MESSAGE_BYTES),
+    }
+
+
+@contextmanager
+def running_broker() -> Iterator[str]:
+    """A broker's address; a container that was started for it is removed at the end.
+
+    Skips the test where there is no Docker, and fails it under CI=true.
+    """
+    if address := os.environ.get("TANDEM_TEST_BROKER"):
+        yield address
+        return
+    # Read by testcontainers when it is imported; its reaper is another image to pull.
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    port = free_port()
+    try:
+        from docker.errors import DockerException  # type: ignore[import-untyped]  # noqa: PLC0415 - only here
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+    except ImportError as error:
+        _give_up(f"testcontainers is not installed ({error}); install the extra `test`, or {_REMEDY}")
+    try:
+        # As root: the image's start script appends to files that it may have copied read-only.
+        container = DockerContainer(IMAGE, user="root", env=_environment(port)).with_bind_ports(port, port)
+        container.start()
+    except DockerException as error:
+        _give_up(f"no Docker ({error}); {_REMEDY}")
+    try:
+        address = f"127.0.0.1:{port}"
+        settings = KafkaSettings(bootstrap_servers=address, broker_timeout=_START_SECONDS)
+        try:
+            wait_for_broker(settings, Deadline.after(_START_SECONDS))
+        except BrokerUnreachableError:
+            output = b"\n".join(container.get_logs()).decode(errors="replace")
+            pytest.fail(f"Kafka did not start:\n{output[-4000:]}")
+        yield address
+    finally:
+        container.stop()
+
+
+def _give_up(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"The broker tests must run under CI: {reason}")
+    pytest.skip(reason)
