@@ -123,8 +123,7 @@ class EventParser:
         if value is None:
             return Rejection(row, Reason.TOMBSTONE, None, "the event has no value")
         if len(value) > MAX_EVENT_BYTES:
-            detail = f"the event has {len(value):,} bytes; at most {MAX_EVENT_BYTES:,} are read"
-            return Rejection(row, Reason.TOO_LARGE, None, detail)
+            return too_large(row, len(value))
         try:
             value.decode()
         except UnicodeDecodeError as error:
@@ -209,6 +208,17 @@ class EventParser:
             column[:] = values
             return column
         return without_negative_zero(np.array(values, dtype=np.float64))
+
+
+def too_large(row: int, size: int) -> Rejection:
+    """The rejection of an event that is not even read.
+
+    Args:
+        row: The event's row.
+        size: Its length in bytes, above MAX_EVENT_BYTES.
+    """
+    detail = f"the event has {size:,} bytes; at most {MAX_EVENT_BYTES:,} are read"
+    return Rejection(row, Reason.TOO_LARGE, None, detail)
 
 
 class _Codes(dict[str, int]):

@@ -1,0 +1,197 @@
+"""Rows of files, for the batch scorer and the producer: CSV, NDJSON and Parquet in bounded memory."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shared.errors import InputError
+from shared.formats.base import Chunk, Format, Wanted
+from shared.formats.csv_text import CsvText
+from shared.formats.ndjson import Ndjson
+from shared.formats.parquet import Parquet
+
+__all__ = ["FORMATS", "Chunk", "Source", "check_file", "expand", "find_sources", "format_of", "read_file"]
+
+FORMATS: Final[tuple[Format, ...]] = (CsvText(), Ndjson(), Parquet())
+_BY_SUFFIX: Final = {suffix: form for form in FORMATS for suffix in form.suffixes}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to read.
+
+    Attributes:
+        path: Where it is.
+        name: What its rows are known by: its path below the folder that was given, or its file name;
+            no two sources of one run have the same.
+    """
+
+    path: Path
+    name: str
+
+
+def read_file(
+    path: Path,
+    *,
+    columns: Collection[str] | None = None,
+    required: Collection[str] = (),
+    categories: Collection[str] = (),
+    ignore_case: bool = False,
+    delimiter: str = ",",
+    batch_rows: int = 65_536,
+) -> Iterator[Chunk]:
+    """Reads a file in bounded pieces, in order.
+
+    A NDJSON file's lines are handed on whole: all but `batch_rows` concerns files of columns only.
+
+    Args:
+        path: A file with a known suffix.
+        columns: The names to read when they are there; None reads everything.
+        required: The names without which a file of columns is refused.
+        categories: Names whose texts repeat, to be read as dictionaries where the format can.
+        ignore_case: Whether a column matches a wanted name in another case; it then gets that name.
+        delimiter: What separates the fields of a CSV file: one character.
+        batch_rows: The most rows of a piece.
+
+    Yields:
+        Pieces of the file. Rows that the format itself refuses are rejections of a piece.
+
+    Raises:
+        InputError: The file cannot be read, is damaged, or lacks a required column.
+    """
+    wanted = Wanted(columns, required, categories, ignore_case, delimiter, batch_rows)
+    try:
+        yield from format_of(path).read(path, wanted)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+
+
+def check_file(path: Path, **wanted: Any) -> None:
+    """Sees that a file can be opened and has what is required, without reading it all.
+
+    Args:
+        path: A file with a known suffix.
+        wanted: As for read_file.
+
+    Raises:
+        InputError: As read_file would, for all that shows at the file's beginning or end.
+    """
+    try:
+        format_of(path).check(path, Wanted(**wanted))
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+
+
+def format_of(path: Path) -> Format:
+    """The format of a file, by its suffix.
+
+    Raises:
+        InputError: The suffix is unknown.
+    """
+    form = _BY_SUFFIX.get(path.suffix.lower())
+    if form is None:
+        ending = f"ends in {path.suffix}" if path.suffix else "has no suffix"
+        raise InputError(f"{path}: the format is unknown: the name {ending}", hint=f"Known: {_known()}.")
+    return form
+
+
+def expand(inputs: Sequence[str]) -> list[Path]:
+    """The files that names of files, folders and glob patterns stand for; see find_sources."""
+    return [source.path for source in find_sources(inputs)]
+
+
+def find_sources(inputs: Sequence[str]) -> list[Source]:
+    """The files that names of files, folders and glob patterns stand for.
+
+    A folder gives its files of known suffix, those in its subfolders included, sorted by path; names that
+    begin with a dot or an underscore are passed over. A file that is given twice is read once.
+
+    Raises:
+        InputError: Nothing is there, a suffix is unknown, or a folder cannot be read.
+    """
+    found: dict[Path, Source] = {}
+    for text in inputs:
+        for source in _expand(text):
+            format_of(source.path)
+            found.setdefault(source.path.resolve(), source)
+    return _with_unique_names(list(found.values()))
+
+
+def _expand(text: str) -> list[Source]:
+    path = Path(text)
+    try:
+        if path.is_dir():
+            return _files_below(path)
+        if path.exists():
+            return [Source(path, path.name)]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not glob.has_magic(text):
+        raise InputError(f"{path}: there is no such file or folder", hint="Check the name.")
+    # Names are relative to the part of the pattern before its first wildcard.
+    fixed = Path(*_before_wildcard(path.parts))
+    matches = sorted(Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns
+    files = [match for match in matches if match.is_file() and not match.name.startswith(("_", "."))]
+    if not files:
+        raise InputError(f"{text}: no file matches", hint="Check the pattern, and quote it for the shell.")
+    return [Source(file, file.relative_to(fixed).as_posix()) for file in files]
+
+
+def _before_wildcard(parts: Sequence[str]) -> Iterator[str]:
+    for part in parts:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _files_below(folder: Path) -> list[Source]:
+    def refuse(error: OSError) -> None:
+        raise _unreadable(Path(error.filename or folder), error) from error
+
+    paths = []
+    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(("_", "."))]
+        paths += [Path(here, name) for name in files if not name.startswith(("_", "."))]
+    paths = sorted(path for path in paths if path.suffix.lower() in _BY_SUFFIX)
+    if not paths:
+        raise InputError(f"{folder}: no file with a known suffix is in it", hint=f"Known: {_known()}.")
+    return [Source(path, path.relative_to(folder).as_posix()) for path in paths]
+
+
+def _with_unique_names(sources: list[Source]) -> list[Source]:
+    """The sources, with folders before those names that are not unique, as many as tell them apart."""
+    depth = 1
+    while True:
+        times = Counter(source.name for source in sources)
+        if len(times) == len(sources):
+            return sources
+        depth += 1
+        sources = [
+            Source(source.path, "/".join(source.path.resolve().parts[-depth:]).removeprefix("//"))
+            if times[source.name] > 1
+            else source
+            for source in sources
+        ]
+
+
+def _known() -> str:
+    return ", ".join(_BY_SUFFIX)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    if isinstance(error, OSError) and error.errno is not None:
+        said = os.strerror(error.errno)
+        hint = (
+            "Give a file."
+            if isinstance(error, IsADirectoryError)
+            else "See that it is there and may be read."
+        )
+        return InputError(f"{path}: cannot be read: {said}", hint=hint)
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(f"{path}: the file is damaged: {first}", hint="Make it anew, or leave it out.")

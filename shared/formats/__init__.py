@@ -1,0 +1,1 @@
+"""File formats, one file each; shared/files.py has the table of them."""

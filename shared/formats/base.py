@@ -1,0 +1,123 @@
+"""The contract of a file format: a new one is one new file and one line in FORMATS (shared/files.py)."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shared.errors import InputError
+from shared.schema import Rejection
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A bounded piece of one file, in the file's order.
+
+    Attributes:
+        rows: The row number in the file of each row in `batch` or `values`, ascending: 0 is the first
+            row of data (a header is not counted, and neither is a blank line).
+        batch: The rows as columns; None for a format of JSON events.
+        values: The rows as events' bytes; None for a format of columns.
+        text: Whether the columns are text that was never typed, as a CSV file's.
+        rejections: Rows that the format itself refuses; `Rejection.row` is the row number in the file.
+        done: The share of the file that lies behind this chunk, from 0 to 1.
+    """
+
+    rows: npt.NDArray[np.int64]
+    batch: pa.RecordBatch | None
+    values: list[bytes] | None = None
+    text: bool = False
+    rejections: list[Rejection] = field(default_factory=list)
+    done: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to read of a file.
+
+    Attributes:
+        columns: The names to read when they are there; None reads everything.
+        required: The names without which the file is refused.
+        categories: The names whose texts repeat, and are better read as dictionaries.
+        ignore_case: Whether a column matches a name in another case.
+        delimiter: What separates the fields of a CSV file: one character.
+        batch_rows: The most rows of a chunk.
+    """
+
+    columns: Collection[str] | None = None
+    required: Collection[str] = ()
+    categories: Collection[str] = ()
+    ignore_case: bool = False
+    delimiter: str = ","
+    batch_rows: int = 65_536
+
+
+class Format(ABC):
+    """How the rows of one kind of file are read, in bounded memory."""
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def check(self, path: Path, wanted: Wanted) -> None:
+        """Looks at a file's beginning and end, to refuse before anything is scored what cannot be read.
+
+        Raises:
+            InputError: The file is damaged, or lacks a required column.
+            OSError: The file cannot be opened.
+        """
+
+    @abstractmethod
+    def read(self, path: Path, wanted: Wanted) -> Iterator[Chunk]:
+        """The rows of a file.
+
+        Raises:
+            InputError: The file is damaged, or lacks a required column.
+            OSError: The file cannot be read.
+            pyarrow.ArrowException: The file is damaged.
+        """
+
+
+def choose_columns(path: Path, found: Sequence[str], wanted: Wanted) -> dict[int, str]:
+    """Picks the columns to read: by place in the file, the name to give each.
+
+    Raises:
+        InputError: A required column is missing, or a name to read stands there twice.
+    """
+
+    def alike(name: str) -> str:
+        return name.casefold() if wanted.ignore_case else name
+
+    known = {alike(name): name for name in (*(wanted.columns or ()), *wanted.required)}
+    chosen = {
+        place: known.get(alike(name), name)
+        for place, name in enumerate(found)
+        if wanted.columns is None or alike(name) in known
+    }
+    repeated = [name for name, times in Counter(chosen.values()).items() if times > 1]
+    if repeated:
+        raise InputError(
+            f"{path}: the column {repeated[0]!r} is there more than once",
+            hint="Rename or remove one of them, so that it is clear which one counts.",
+        )
+    missing = [name for name in wanted.required if name not in chosen.values()]
+    if missing:
+        raise InputError(
+            f"{path}: the column {missing[0]!r} is missing", hint=_hint_for_missing(missing[0], found)
+        )
+    if not chosen:
+        raise InputError(f"{path}: none of the columns is there", hint=_hint_for_missing("", found))
+    return chosen
+
+
+def _hint_for_missing(name: str, found: Sequence[str]) -> str:
+    if any(other.casefold() == name.casefold() for other in found):
+        return "It is there in another case: give --ignore-case."
+    shown = ", ".join(found[:20]) + (", …" if len(found) > 20 else "")
+    return f"The file has the columns: {shown}." if found else "The file has no columns."
