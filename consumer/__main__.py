@@ -20,7 +20,6 @@ from shared.errors import ExitCode
 from shared.kafka.reader import Reader
 from shared.kafka.topics import TopicInfo
 from shared.kafka.writer import Writer
-from shared.ledger import Ledger
 from shared.predict import Predictor
 from shared.settings import load
 
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         _say_start(settings, predictor, source, instance)
         loop = _connect(settings, predictor, instance, stop, stack)
         loop.run()
-    _say_end(loop.ledger)
+    _say_end(loop)
     return ExitCode.INTERRUPTED if stop.interrupted else ExitCode.DONE
 
 
@@ -82,14 +81,19 @@ def _say_start(settings: ConsumerSettings, predictor: Predictor, source: TopicIn
     )
 
 
-def _say_end(ledger: Ledger) -> None:
+def _say_end(loop: Loop) -> None:
+    ledger, seconds = loop.ledger, loop.working_seconds
     reasons = {str(reason): count for reason, count in sorted(ledger.reasons.items())}
     logger.info(
         "Done: %d read = %d scored + %d rejected",
         ledger.read,
         ledger.scored,
         ledger.rejected,
-        extra={"rejected_by_reason": reasons} if reasons else {},
+        extra={
+            "rejected_by_reason": reasons,
+            "seconds": round(seconds, 3),
+            "events_per_second": round(ledger.read / seconds) if seconds else 0,
+        },
     )
 
 

@@ -79,7 +79,10 @@ class Loop:
         self._limits = limits
         # Not known until the group has given this consumer its partitions.
         self._last_event: float | None = None
+        self._first_event: float | None = None
         self.ledger = Ledger()
+        #: Seconds from the first event to the last commit.
+        self.working_seconds = 0.0
 
     def run(self) -> None:
         """Runs to the end; what was polled is committed or will be read again, never lost."""
@@ -96,6 +99,7 @@ class Loop:
                 report.tick()
 
     def _poll(self) -> Sequence[RecordColumns]:
+        asked = time.monotonic()
         try:
             events = self._source.poll(_POLL_SECONDS, self._budget.batches)
         except RecoverableError as error:
@@ -111,6 +115,7 @@ class Loop:
             return []
         if events:
             self._last_event = time.monotonic()
+            self._first_event = self._first_event or asked
         return self._within_limit(events)
 
     def _within_limit(self, events: Sequence[RecordColumns]) -> Sequence[RecordColumns]:
@@ -128,6 +133,8 @@ class Loop:
         for scored in batch:
             place = f"{scored.events.topic}/{scored.events.partition}"
             self.ledger.add(place, len(scored.events), scored.outcome)
+        if self._first_event is not None:
+            self.working_seconds = time.monotonic() - self._first_event
 
     def _reached_limit(self) -> bool:
         if self._limits.max_events is not None and self.ledger.read >= self._limits.max_events:

@@ -1,0 +1,104 @@
+"""What every contender gets: the same events, the same linear model, the same broker."""
+
+import hashlib
+import json
+import random
+import time
+from pathlib import Path
+
+from shared.deadline import Deadline
+from shared.kafka.columns import NewRecords
+from shared.kafka.connection import KafkaSettings
+from shared.kafka.topics import TopicSpec, create_topics
+from shared.kafka.writer import Writer
+from shared.models.directory import read_model
+from shared.predict import Predictor
+from tests.support.broker import unique
+
+PARTITIONS = 6
+FEATURES = (
+    "tenure",
+    "monthly_charges",
+    "total_charges",
+    "contract_months",
+    "support_calls",
+    "logins_7d",
+    "late_payments",
+    "discount",
+)
+WEIGHTS = (-0.03, 0.01, -0.0001, -0.02, 0.3, -0.05, 0.4, -0.5)
+INTERCEPT = -0.5
+THRESHOLD = 0.6
+
+
+def write_model(directory: Path) -> Path:
+    """A linear model over FEATURES."""
+    directory.mkdir(parents=True, exist_ok=True)
+    artifact = json.dumps(
+        {"link": "logistic", "intercept": INTERCEPT, "weights": dict(zip(FEATURES, WEIGHTS, strict=True))}
+    ).encode()
+    (directory / "coefficients.json").write_bytes(artifact)
+    declaration = {
+        "name": "bench",
+        "version": "1",
+        "kind": "linear",
+        "inputs": [
+            {"name": "customer_id", "type": "integer"},
+            *({"name": name, "type": "number"} for name in FEATURES),
+        ],
+        "threshold": THRESHOLD,
+        "outputs": {"decision": "churn"},
+        "artifact": {"file": "coefficients.json", "sha256": hashlib.sha256(artifact).hexdigest()},
+        "golden": [{"event": json.loads(event_bytes(random.Random(0), 0)), "score": 0.0}],  # noqa: S311
+    }
+    path = directory / "model.json"
+    path.write_text(json.dumps(declaration))
+    golden = [row.event for row in read_model(directory).declaration.golden]
+    outcome = Predictor(read_model(directory)).score_one(golden[0])
+    declaration["golden"] = [{"event": golden[0], "score": outcome.scores.tolist()[0]}]
+    path.write_text(json.dumps(declaration))
+    return directory
+
+
+def event_bytes(rng: random.Random, number: int) -> bytes:
+    """An event of about 200 bytes."""
+    event = {
+        "event_id": f"e{number:09d}",
+        "customer_id": 100_000 + number % 50_000,
+        "tenure": rng.randint(0, 72),
+        "monthly_charges": rng.randint(1825, 11875) / 100,
+        "total_charges": rng.randint(1825, 855_000) / 100,
+        "contract_months": rng.choice((1, 12, 24)),
+        "support_calls": rng.randint(0, 9),
+        "logins_7d": rng.randint(0, 40),
+        "late_payments": rng.randint(0, 5),
+        "discount": rng.randint(0, 30) / 100,
+    }
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+def preload(bootstrap: str, count: int) -> str:
+    """A new topic of `count` events in record batches of 16 KiB, as a busy producer's would be."""
+    settings = KafkaSettings(bootstrap_servers=bootstrap)
+    topic = unique("bench-in")
+    make_topic(settings, topic)
+    rng = random.Random(7)  # noqa: S311 - the same events in every run
+    writer = Writer(settings, max_batch_bytes=16 * 1024)
+    now = time.time_ns() // 1_000_000
+    sent = 0
+    while sent < count:
+        for partition in range(PARTITIONS):
+            size = min(2_000, count - sent)
+            values = [event_bytes(rng, sent + place) for place in range(size)]
+            keys = [str(100_000 + (sent + place) % 50_000).encode() for place in range(size)]
+            writer.write(NewRecords(topic, partition, keys, values, now))
+            sent += size
+    writer.flush(Deadline.after(120))
+    writer.close(Deadline.after(10))
+    return topic
+
+
+def make_topic(settings: KafkaSettings, *topics: str, max_message_bytes: int = 1 << 20) -> None:
+    """Topics of PARTITIONS partitions."""
+    spec = TopicSpec(PARTITIONS, configs={"max.message.bytes": str(max_message_bytes)})
+    create_topics(settings, dict.fromkeys(topics, spec), Deadline.after(30))
