@@ -12,7 +12,9 @@ and is only handed, or asked for, a record batch as columns:
 writer use the public calls (shared/kafka/choice.py).
 """
 
+import functools
 import inspect
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -20,12 +22,15 @@ import kafka
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as client
 from kafka.consumer.fetcher import Fetcher
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.transport import KafkaTCPTransport
 from kafka.producer.future import FutureProduceResult
 from kafka.producer.kafka import KafkaProducer as ProducerClass
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.producer.sender import Sender
 from kafka.producer.transaction_manager import TransactionalRequestResult, TransactionManager
+from kafka.protocol.frame import KafkaBytes
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
@@ -37,18 +42,22 @@ _TOO_LARGE = (client.MessageSizeTooLargeError, client.RecordListTooLargeError)
 
 # --- reading ------------------------------------------------------------------------------------------
 
+_HEADER_BYTES = DefaultRecordBatch.HEADER_STRUCT.size
+_MAGIC_AT = MemoryRecords.MAGIC_OFFSET
+# The low byte of the attributes, which has the bit that marks a control batch.
+_CONTROL_AT = DefaultRecordBatch.ATTRIBUTES_OFFSET + 1
+_CONTROL = DefaultRecordBatch.CONTROL_MASK
+_RECEIVE_BYTES = 1 << 20
+
 
 class ColumnBatch(DefaultRecordBatch):  # type: ignore[misc]  # the library has no types
     """A record batch of the library that, iterated, yields one pseudo-record with all its columns."""
 
-    def __init__(self, batch: DefaultRecordBatch, tp: TopicPartition, floor: int) -> None:
-        # Not super().__init__: it would copy the buffer once more.
-        self._buffer = batch._buffer
-        self._header_data = batch._header_data
-        self._pos = batch._pos
-        self._num_records = batch._num_records
-        self._next_record_index = batch._next_record_index
-        self._decompressed = batch._decompressed
+    def __init__(self, data: memoryview, tp: TopicPartition, floor: int) -> None:
+        super().__init__(b"\0" * self.HEADER_STRUCT.size)
+        # The library would copy the whole batch; a view will do.
+        self._buffer = data
+        self._header_data = self.HEADER_STRUCT.unpack_from(data)
         self._tp = tp
         self._floor = floor
 
@@ -101,10 +110,11 @@ class _ColumnRecords:
         self._floor = floor
 
     def next_batch(self) -> Any:
-        batch = self._records.next_batch()
-        if batch is None or batch.magic < 2 or batch.is_control_batch:
-            return batch
-        return ColumnBatch(batch, self._tp, self._floor)
+        data = self._records._next_slice
+        if data is None or len(data) < _HEADER_BYTES or data[_MAGIC_AT] != 2 or data[_CONTROL_AT] & _CONTROL:
+            return self._records.next_batch()
+        self._records._cache_next()
+        return ColumnBatch(data, self._tp, self._floor)
 
 
 class _ColumnPartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the library has no types
@@ -115,6 +125,45 @@ class _ColumnPartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  
 def read_columns(consumer: KafkaConsumer) -> None:
     """Lets `consumer.poll` return records whose value is a `RecordColumns`; max_records counts batches."""
     consumer._fetcher.PartitionRecords = _ColumnPartitionRecords
+
+
+def receive_at_once(consumer: KafkaConsumer) -> None:
+    """Lets new connections take up to 1 MiB from the socket at a time instead of 4 KiB.
+
+    Each receive hands the interpreter's lock over and back. While another thread computes, that takes up
+    to sys.getswitchinterval() (5 ms), and the next fetch would trickle in at under 1 MB a second.
+    Connections with TLS stay as they are: their records have 16 KiB at most.
+    """
+    manager = consumer._client._manager
+    build = manager._build_transport
+
+    async def build_transport(*arguments: Any, **options: Any) -> KafkaTCPTransport:
+        transport = await build(*arguments, **options)
+        if type(transport) is KafkaTCPTransport:
+            transport._sock_recv = functools.partial(_receive, transport._sock)
+        return transport
+
+    manager._build_transport = build_transport
+    # The library's own cuts a field out of the answer twice over; this holds for the whole process.
+    KafkaBytes.read = _read_field
+
+
+def _read_field(answer: KafkaBytes, size: int | None = None) -> bytes:
+    """As `KafkaBytes.read`: the next `size` bytes, or all that are left."""
+    start = answer._idx
+    answer._idx = len(answer) if size is None else min(start + size, len(answer))
+    return bytes(memoryview(answer)[start : answer._idx])
+
+
+def _receive(sock: socket.socket) -> tuple[bytes, Exception | None]:
+    """What the socket has, and the error that ends the connection."""
+    try:
+        data = sock.recv(_RECEIVE_BYTES)
+    except (BlockingIOError, InterruptedError):
+        return b"", None
+    except OSError as error:
+        return b"", client.KafkaConnectionError(error)
+    return data, None if data else client.KafkaConnectionError("socket disconnected")
 
 
 def fetch_position(consumer: KafkaConsumer, tp: TopicPartition) -> int | None:
@@ -158,7 +207,7 @@ class PendingBatch:
 def _filled(encoded: Encoded, compression: int, batch_size: int) -> MemoryRecordsBuilder:
     records = MemoryRecordsBuilder(2, compression, batch_size)
     builder = records._builder
-    builder._buffer += encoded.body
+    builder._buffer = encoded.buffer
     builder._num_records = encoded.rows
     builder._last_offset = encoded.rows - 1
     builder._first_timestamp = encoded.first_timestamp
@@ -295,6 +344,9 @@ def _private_parts() -> list[str]:
     """What this file uses and the installed client does not have."""
     wanted: list[tuple[Any, str]] = [
         (Fetcher.PartitionRecords, "_unpack_records"),
+        (MemoryRecords, "_cache_next"),
+        (KafkaConnectionManager, "_build_transport"),
+        (KafkaTCPTransport, "_sock_recv"),
         (RecordAccumulator, "_tp_lock"),
         (RecordAccumulator, "deallocate"),
         (Sender, "wakeup"),
@@ -313,7 +365,11 @@ def _private_parts() -> list[str]:
     missing = [f"{owner.__name__}.{name}" for owner, name in wanted if not hasattr(owner, name)]
     mentioned = {
         Fetcher: ("self.PartitionRecords(",),
-        KafkaConsumer: ("self._fetcher =", "self._subscription ="),
+        KafkaConsumer: ("self._client =", "self._fetcher =", "self._subscription ="),
+        KafkaConnectionManager: ("await self._build_transport(",),
+        KafkaBytes: ("bytes(self[start:self._idx])",),
+        KafkaTCPTransport: ("= self._sock_recv()", "self._sock ="),
+        MemoryRecords: ("self._next_slice =",),
         ProducerClass: ("self._accumulator =", "self._sender =", "self._transaction_manager ="),
         RecordAccumulator: ("self._batches", "self._incomplete", "self._appends_in_progress", "self.muted"),
         Sender: ("self._dispatch_error(",),

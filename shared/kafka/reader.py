@@ -34,7 +34,6 @@ _ROWS_A_BATCH = 500
 _TUNING: Mapping[str, Any] = {
     "fetch_max_bytes": 32 << 20,
     "fetch_max_wait_ms": 100,
-    "receive_buffer_bytes": 4 << 20,
     "retry_backoff_ms": 20,
     # A killed member's partitions go to the others after this, not after the library's 45 s.
     "session_timeout_ms": 10_000,
@@ -115,6 +114,7 @@ class Reader:
         )
         if self._fast is not None:
             self._fast.read_columns(self._consumer)
+            self._fast.receive_at_once(self._consumer)
         try:
             if group is None:
                 self._assign(partitions)

@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 _TUNING: Mapping[str, Any] = {
     "max_request_size": 16 << 20,
     "batch_size": 1 << 20,
-    "send_buffer_bytes": 4 << 20,
     # After a commit the broker answers CONCURRENT_TRANSACTIONS for a moment; the library's 100 ms is a tail.
     "retry_backoff_ms": 2,
     "metrics_enabled": False,

@@ -7,7 +7,7 @@ from kafka import codec
 from kafka.errors import CorruptRecordError
 from kafka.record.memory_records import MemoryRecords
 
-from shared.kafka.codec import MAX_ROWS, decode_records, encode_records
+from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, decode_records, encode_records
 from shared.kafka.columns import Header, NewRecords
 from shared.kafka.fast import built, column_records, library_built, library_records
 from shared.kafka.split import spans
@@ -21,7 +21,6 @@ CODECS = {
     **({"lz4": 3} if codec.has_lz4() else {}),
     **({"zstd": 4} if codec.has_zstd() else {}),
 }
-HEADER_BYTES = 61
 TIMES = st.integers(0, 2**45)
 # Lengths around 64, 8,192 and 65,536 are where the length of a varint, or our table, ends.
 LENGTHS = st.sampled_from([62, 63, 64, 65, 8190, 8191, 8192, 65_534, 65_535, 65_536, 70_000])
@@ -75,7 +74,9 @@ def test_one_time_for_all_and_offsets_from_the_base(
     values: list[bytes | None], time: int, base: int, append_time: int | None
 ) -> None:
     batch = encode_records([None] * len(values), values, None, time)
-    decoded = decode_records(batch.body, batch.rows, base, batch.first_timestamp, append_time)
+    decoded = decode_records(
+        bytes(batch.buffer[BATCH_HEADER:]), batch.rows, base, batch.first_timestamp, append_time
+    )
     assert decoded.offsets == list(range(base, base + len(values)))
     assert decoded.timestamps == [time if append_time is None else append_time] * len(values)
     assert decoded.values == values
@@ -91,16 +92,16 @@ def test_damaged_bytes_are_refused_where_the_library_refuses_them(
         (time, key and key[:80], value and value[:80], headers) for time, key, value, headers in rows
     ] * over
     whole = library_built(rows)
-    at = data.draw(st.integers(HEADER_BYTES, len(whole) - 1))
+    at = data.draw(st.integers(BATCH_HEADER, len(whole) - 1))
     change = data.draw(st.sampled_from(["cut", "flip", "more"]))
     body = {
-        "cut": whole[HEADER_BYTES:at],
-        "flip": whole[HEADER_BYTES:at]
+        "cut": whole[BATCH_HEADER:at],
+        "flip": whole[BATCH_HEADER:at]
         + bytes([whole[at] ^ 1 << data.draw(st.integers(0, 7))])
         + whole[at + 1 :],
-        "more": whole[HEADER_BYTES:] + b"\x00",
+        "more": whole[BATCH_HEADER:] + b"\x00",
     }[change]
-    ours, library = outcome(body, len(rows)), library_outcome(whole[:HEADER_BYTES] + body)
+    ours, library = outcome(body, len(rows)), library_outcome(whole[:BATCH_HEADER] + body)
     # The library reads the attributes as a number of any length; they are one unused byte.
     if ours != library:
         assert library == "refused"
