@@ -157,7 +157,11 @@ def broker_limits(settings: KafkaSettings, deadline: Deadline) -> BrokerLimits:
         ConfigurationError: The broker does not let this client in.
     """
     with _admin(settings, deadline) as admin, translated("reading the broker's limits"):
-        broker = str(admin.describe_cluster()["brokers"][0]["broker_id"])
+        try:
+            broker = str(admin.describe_cluster()["brokers"][0]["broker_id"])
+        except KeyError:
+            # The client asks for a field that brokers before Kafka 3.7 do not send.
+            return BrokerLimits(transaction_timeout=None)
         configs = _configs(admin, ConfigResourceType.BROKER, [broker]).get(broker, {})
     longest = configs.get("transaction.max.timeout.ms")
     return BrokerLimits(transaction_timeout=None if longest is None else int(longest) / 1000)
