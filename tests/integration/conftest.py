@@ -1,4 +1,4 @@
-"""One real Kafka for all tests here, and names and topics that only one test uses."""
+"""Names and topics that only one test uses, and readers and writers that are closed at its end."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,21 +9,8 @@ from shared.kafka.connection import KafkaSettings
 from shared.kafka.reader import Reader
 from shared.kafka.topics import TopicSpec, create_topics
 from shared.kafka.writer import Writer
-from tests.support.broker import running_broker, unique
+from tests.support.broker import unique
 from tests.support.records import MakeReader, MakeTopic, MakeWriter
-
-
-@pytest.fixture(scope="session")
-def broker() -> Iterator[str]:
-    """Bootstrap servers of a running Kafka."""
-    with running_broker() as address:
-        yield address
-
-
-@pytest.fixture
-def kafka(broker: str) -> KafkaSettings:
-    """Settings that reach the broker."""
-    return KafkaSettings(bootstrap_servers=broker, broker_timeout=20)
 
 
 @pytest.fixture

@@ -1,0 +1,109 @@
+"""Runs this project's own commands as a user would."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.deadline import Deadline
+
+ROOT = Path(__file__).parents[2]
+_TIMEOUT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that has ended.
+
+    Attributes:
+        code: Its exit code.
+        output: What it said on standard output.
+        errors: What it said on standard error.
+    """
+
+    code: int
+    output: str
+    errors: str
+
+
+def command(module: str, *arguments: str | Path, timeout: float = _TIMEOUT) -> Finished:
+    """Runs `python -m MODULE ARGUMENTS` to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without settings that would change what a command does."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")}
+
+
+@dataclass(slots=True)
+class Running:
+    """A command that is still running; its standard error is gathered line by line."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def gather(self) -> None:
+        """Reads standard error to its end."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._changed:
+                self.lines.append(line)
+                self._changed.notify_all()
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        """Waits until a line holds a text.
+
+        Raises:
+            AssertionError: It did not come in time; with what was said.
+        """
+        deadline = Deadline.after(seconds)
+        with self._changed:
+            while not any(text in line for line in self.lines):
+                assert not deadline.passed, f"{text!r} did not come:\n{''.join(self.lines)}"
+                assert self.process.poll() is None, f"ended before {text!r}:\n{''.join(self.lines)}"
+                self._changed.wait(min(0.2, deadline.remaining))
+
+    def end(self, number: int, seconds: float = 60) -> int:
+        """Sends a signal and waits for the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def running(module: str, *arguments: str | Path) -> Iterator[Running]:
+    """Runs `python -m MODULE ARGUMENTS` for as long as the block runs; killed at its end if need be."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started = Running(process)
+    gatherer = threading.Thread(target=started.gather, daemon=True)
+    gatherer.start()
+    try:
+        yield started
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        gatherer.join()
+        if process.stderr is not None:
+            process.stderr.close()

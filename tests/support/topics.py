@@ -1,0 +1,109 @@
+"""Topics of one test's consumer, and what really stands in them."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.dead_letters import origin_of, read_headers, reason_of
+from shared.deadline import Deadline
+from shared.kafka.columns import NewRecords, RecordColumns
+from shared.kafka.connection import KafkaSettings
+from shared.kafka.reader import Reader
+from shared.kafka.topics import TopicSpec, create_topics
+from shared.kafka.writer import Writer
+from tests.support.broker import unique
+
+ROOM = str(12 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The topics and the group of one consumer under test."""
+
+    kafka: KafkaSettings
+    name: str
+    partitions: int
+
+    @property
+    def events(self) -> str:
+        return f"{self.name}-events"
+
+    @property
+    def predictions(self) -> str:
+        return f"{self.name}-predictions"
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.name}-dead-letters"
+
+    def options(self, model: Path | str, *more: str) -> list[str]:
+        """A consumer's options for these topics."""
+        return [
+            *("--bootstrap-servers", self.kafka.bootstrap_servers, "--model", str(model)),
+            *("--input-topic", self.events, "--output-topic", self.predictions),
+            *("--dead-letter-topic", self.dead_letters, "--group", self.name, "--log-format", "json"),
+            *more,
+        ]
+
+    def send(self, values: Sequence[bytes | None], batch_bytes: int | None = None) -> None:
+        """Sends events round the partitions in runs, keyed by their number."""
+        writer = Writer(self.kafka, max_batch_bytes=batch_bytes)
+        for partition in range(self.partitions):
+            numbers = range(partition, len(values), self.partitions)
+            keys = [str(number).encode() for number in numbers]
+            now = time.time_ns() // 1_000_000
+            writer.write(NewRecords(self.events, partition, keys, [values[n] for n in numbers], now))
+        writer.flush(Deadline.after(60))
+        writer.close(Deadline.after(10))
+
+    def read(self, topic: str) -> list[RecordColumns]:
+        """A topic's whole content under read_committed, in a reader that knows nothing of the consumer."""
+        reader = Reader(self.kafka, topic, group=None)
+        ends, found = reader.end_offsets(), []
+        deadline = Deadline.after(60)
+        while any(reader.positions().get(p, 0) < end for p, end in ends.items()):
+            assert not deadline.passed, f"{topic} could not be read to its end"
+            found += reader.poll(0.5)
+        reader.close(Deadline.after(10))
+        return found
+
+    def scored(self) -> list[dict[str, Any]]:
+        """The predictions as they stand."""
+        return [
+            json.loads(value or b"") for columns in self.read(self.predictions) for value in columns.values
+        ]
+
+    def rejected(self) -> dict[str, str]:
+        """The dead letters' reasons by position.
+
+        Raises:
+            AssertionError: A position has two.
+        """
+        found: dict[str, str] = {}
+        for columns in self.read(self.dead_letters):
+            for row in range(len(columns)):
+                told = read_headers(columns.headers[row])
+                position = origin_of(told).position
+                assert position not in found, f"{position} is a dead letter twice"
+                found[position] = str(reason_of(told))
+        return found
+
+    def committed_content(self) -> Counter[str]:
+        """How often each position stands in the output or the dead letters."""
+        return Counter([prediction["prediction_id"] for prediction in self.scored()]) + Counter(
+            list(self.rejected())
+        )
+
+
+def make_pipeline(kafka: KafkaSettings, partitions: int = 3) -> Pipeline:
+    """Fresh topics that take 10 MB events."""
+    made = Pipeline(kafka, unique("pipeline"), partitions)
+    source = TopicSpec(partitions, configs={"max.message.bytes": str(11 << 20)})
+    target = TopicSpec(partitions, configs={"max.message.bytes": ROOM})
+    topics = {made.events: source, made.predictions: target, made.dead_letters: target}
+    create_topics(kafka, topics, Deadline.after(30))
+    return made

@@ -1,0 +1,98 @@
+"""Settings, start-up checks, the budget and instance names."""
+
+from pathlib import Path
+
+import pytest
+
+from consumer.budget import MOST_BATCHES, Budget
+from consumer.instance import claim
+from consumer.settings import ConsumerSettings
+from consumer.startup import check_topics
+from shared.dead_letters import MAX_HEADER_BYTES
+from shared.errors import ConfigurationError
+from shared.kafka.topics import TopicInfo
+from shared.settings import load
+
+
+def settings(*arguments: str) -> ConsumerSettings:
+    return load(ConsumerSettings, ["--model", "models/threshold", *arguments], "python -m consumer")
+
+
+def topics(**changed: TopicInfo | None) -> dict[str, TopicInfo | None]:
+    room = {"max.message.bytes": str(1_000_000 + MAX_HEADER_BYTES)}
+    return {
+        "customers": TopicInfo("customers", 6, {"max.message.bytes": "1000000"}),
+        "predictions": TopicInfo("predictions", 6, room),
+        "dead-letters": TopicInfo("dead-letters", 6, room),
+    } | {name.replace("_", "-"): topic for name, topic in changed.items()}
+
+
+def test_exactly_once_is_the_default() -> None:
+    assert settings().guarantee == "exactly-once"
+
+
+@pytest.mark.parametrize("option", ["--output-topic", "--dead-letter-topic"])
+def test_reading_its_own_output_is_refused(option: str) -> None:
+    with pytest.raises(ConfigurationError, match="the three topics must differ"):
+        settings(option, "customers")
+
+
+def test_an_unknown_guarantee_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match=r"--guarantee.*'exactly-once' or 'at-least-once'"):
+        settings("--guarantee", "at-most-once")
+
+
+def test_topics_that_fit_each_other_pass() -> None:
+    check_topics(settings(), topics())
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"predictions": None}, "there is no topic predictions"),
+        (
+            {"predictions": TopicInfo("predictions", 3, {})},
+            "predictions has 3 partitions, but customers has 6",
+        ),
+        (
+            {"dead_letters": TopicInfo("dead-letters", 6, {"max.message.bytes": "1000000"})},
+            f"Set max.message.bytes={1_000_000 + MAX_HEADER_BYTES} on topic dead-letters",
+        ),
+    ],
+)
+def test_topics_that_do_not_fit_are_refused_with_what_to_change(
+    changed: dict[str, TopicInfo | None], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        check_topics(settings(), topics(**changed))
+    assert said in str(error.value)
+
+
+def test_a_backlog_is_taken_in_batches_of_about_the_wanted_size() -> None:
+    budget = Budget(events=1_000, seconds=10)
+    for _ in range(20):
+        budget.spent(events=budget.batches * 80, seconds=0.01)
+    assert 500 <= budget.batches * 80 <= 1_000
+
+
+def test_a_quiet_topic_lets_the_budget_grow_to_its_bound() -> None:
+    budget = Budget(events=1_000, seconds=10)
+    for _ in range(20):
+        budget.spent(events=1, seconds=0.001)
+    assert budget.batches == MOST_BATCHES
+
+
+def test_a_slow_model_shrinks_the_batch_to_one_and_never_below() -> None:
+    budget = Budget(events=1_000, seconds=0.5)
+    for _ in range(20):
+        budget.spent(events=budget.batches, seconds=budget.batches * 5.0)
+    assert budget.batches == 1
+
+
+def test_instances_on_one_host_get_different_names_and_a_restarted_one_its_own_again(tmp_path: Path) -> None:
+    with claim("group", "host", tmp_path) as first, claim("group", "host", tmp_path) as second:
+        assert (first, second) == ("host-0", "host-1")
+        with claim("other group", "host", tmp_path) as other:
+            assert other == "host-0"
+    with claim("group", "host", tmp_path) as again:
+        assert again == "host-0"

@@ -1,0 +1,52 @@
+"""Events of a partition become predictions and dead letters."""
+
+import json
+
+from consumer.scoring import StreamScorer
+from shared import dead_letters
+from shared.predict import Predictor
+from tests.support.memory import lesson_columns
+
+
+def scorer() -> StreamScorer:
+    return StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters")
+
+
+def test_predictions_keep_key_partition_and_position() -> None:
+    events = lesson_columns(3, 7, b'{"customer_id":105,"feature":0.7}', b'{"customer_id":101,"feature":0.2}')
+    scored = scorer().score(events, now=5)
+    [predictions] = scored.records
+    assert (predictions.topic, predictions.partition, predictions.timestamp) == ("predictions", 3, 5)
+    assert predictions.keys == [b"k0", b"k1"]
+    told = [json.loads(value or b"") for value in predictions.values]
+    assert [one["prediction_id"] for one in told] == ["customers/3/7", "customers/3/8"]
+    assert [one["churn"] for one in told] == [True, False]
+
+
+def test_a_rejection_becomes_a_dead_letter_with_its_bytes_unchanged_and_the_rest_is_scored() -> None:
+    bad = b'{"customer_id":1,"feature":"\xff"}'
+    events = lesson_columns(0, 40, bad, b'{"customer_id":105,"feature":0.7}', None)
+    events.headers = {0: [("trace", b"t"), ("tandem.reason", b"a lie"), ("nothing", None)]}
+    predictions, letters = scorer().score(events, now=5).records
+    assert predictions.keys == [b"k1"]
+    assert json.loads(predictions.values[0] or b"")["prediction_id"] == "customers/0/41"
+    assert (letters.topic, letters.partition) == ("dead-letters", 0)
+    assert letters.keys == [b"k0", b"k2"]
+    assert letters.values == [bad, None]
+    assert letters.headers is not None
+    assert letters.headers[0][:2] == [("trace", b"t"), ("nothing", None)]
+    told = dead_letters.read_headers(letters.headers[0])
+    assert told[dead_letters.REASON] == "invalid_utf8"
+    assert told[dead_letters.MODEL] == "threshold@1"
+    assert dead_letters.origin_of(told) == dead_letters.Origin("customers", 0, 40, 1_000)
+    assert dead_letters.reason_of(dead_letters.read_headers(letters.headers[1])) == "tombstone"
+
+
+def test_scoring_again_writes_the_same_bytes() -> None:
+    events = lesson_columns(0, 0, b'{"customer_id":1,"feature":0.1}', b"junk")
+    assert scorer().score(events, now=1).records == scorer().score(events, now=1).records
+
+
+def test_events_without_a_scorable_one_write_no_predictions() -> None:
+    [letters] = scorer().score(lesson_columns(0, 0, b"junk"), now=1).records
+    assert letters.topic == "dead-letters"
