@@ -213,11 +213,24 @@ def _read_headers(body: bytes, at: int) -> tuple[list[Header], int]:
         raise ValueError(f"{count} headers")
     headers: list[Header] = []
     for _ in range(count):
-        name, at = _read_bytes(body, at)
-        if name is None:
-            raise ValueError("a header without a name")
-        value, at = _read_bytes(body, at)
-        headers.append((name.decode(), value))
+        # Tracing puts headers on every event: lengths of one byte, nearly all of them, are read in place.
+        length = body[at]
+        if length & 129:
+            length, at = _read_varint(body, at)
+            if length < 0:
+                raise ValueError("a header without a name")
+        else:
+            length, at = length >> 1, at + 1
+        name = body[at : at + length].decode()
+        at += length
+        length = body[at]
+        if length & 129:
+            value, at = _read_bytes(body, at)
+        else:
+            at += 1
+            value = body[at : at + (length >> 1)]
+            at += length >> 1
+        headers.append((name, value))
     return headers, at
 
 

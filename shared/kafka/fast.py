@@ -15,6 +15,7 @@ writer use the public calls (shared/kafka/choice.py).
 import functools
 import inspect
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -178,14 +179,39 @@ def fetch_position(consumer: KafkaConsumer, tp: TopicPartition) -> int | None:
 class WholeBatch(ProducerBatch):  # type: ignore[misc]  # the library has no types
     """A record batch that was encoded at once; nobody waits for its single records."""
 
+    def __init__(self, tp: TopicPartition, records: MemoryRecordsBuilder) -> None:
+        self.left_queue = threading.Event()
+        self._drained: float | None = None
+        super().__init__(tp, records)
+
+    @property
+    def drained(self) -> float | None:
+        """When the sender thread took the batch to send it; None before that."""
+        return self._drained
+
+    @drained.setter
+    def drained(self, at: float | None) -> None:
+        self._drained = at
+        if at is not None:
+            self.left_queue.set()
+
+    def _complete_future(self, *outcome: Any) -> None:
+        super()._complete_future(*outcome)
+        self.left_queue.set()
+
 
 class PendingBatch:
     """The answer to one batch, once the broker has given it."""
 
-    __slots__ = ("_future",)
+    __slots__ = ("_future", "_left_queue")
 
-    def __init__(self, future: FutureProduceResult) -> None:
-        self._future = future
+    def __init__(self, batch: WholeBatch) -> None:
+        self._future: FutureProduceResult = batch.produce_future
+        self._left_queue: threading.Event = batch.left_queue
+
+    def wait_sent(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds for the sender to take the batch; whether it has."""
+        return self._left_queue.wait(timeout)
 
     @property
     def done(self) -> bool:
@@ -239,7 +265,7 @@ def enqueue(producer: KafkaProducer, topic: str, partition: int, encoded: Encode
             accumulator._incomplete.add(batch)
     finally:
         accumulator._appends_in_progress.decrement()
-    return PendingBatch(batch.produce_future)
+    return PendingBatch(batch)
 
 
 def wake(producer: KafkaProducer) -> None:
@@ -352,6 +378,7 @@ def _private_parts() -> list[str]:
         (Sender, "wakeup"),
         (Sender, "_dispatch_error"),
         (Sender, "_maybe_remove_from_inflight_batches"),
+        (ProducerBatch, "_complete_future"),
         (TransactionManager, "maybe_add_partition_to_transaction"),
         (TransactionManager, "set_sequence_number"),
         (TransactionManager, "transition_to_abortable_error"),
@@ -371,8 +398,15 @@ def _private_parts() -> list[str]:
         KafkaTCPTransport: ("= self._sock_recv()", "self._sock ="),
         MemoryRecords: ("self._next_slice =",),
         ProducerClass: ("self._accumulator =", "self._sender =", "self._transaction_manager ="),
-        RecordAccumulator: ("self._batches", "self._incomplete", "self._appends_in_progress", "self.muted"),
+        RecordAccumulator: (
+            "self._batches",
+            "self._incomplete",
+            "self._appends_in_progress",
+            "self.muted",
+            "batch.drained = now",
+        ),
         Sender: ("self._dispatch_error(",),
+        ProducerBatch: ("self.drained = None", "self._complete_future("),
     }
     for owner, texts in mentioned.items():
         source = inspect.getsource(owner)

@@ -34,7 +34,7 @@ _TUNING: Mapping[str, Any] = {
     "max_request_size": 16 << 20,
     "batch_size": 1 << 20,
     # After a commit the broker answers CONCURRENT_TRANSACTIONS for a moment; the library's 100 ms is a tail.
-    "retry_backoff_ms": 2,
+    "retry_backoff_ms": 1,
     "metrics_enabled": False,
 }
 
@@ -45,6 +45,9 @@ class Pending(Protocol):
     @property
     def done(self) -> bool:
         """Whether the answer is there."""
+
+    def wait_sent(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds for the batch to leave; whether it has, as far as can be told."""
 
     def wait(self, timeout: float) -> bool:
         """Waits up to `timeout` seconds; whether the answer is there."""
@@ -73,6 +76,10 @@ class BatchFuture:
     def done(self) -> bool:
         """Whether the batch has been acknowledged or has failed."""
         return self._pending.done
+
+    def wait_sent(self, deadline: Deadline) -> None:
+        """Waits until the batch is on its way, or has failed, or the deadline has passed."""
+        self._pending.wait_sent(deadline.remaining)
 
     def result(self, deadline: Deadline) -> int:
         """Waits for the batch.
@@ -280,6 +287,11 @@ class Writer:
         committed = {
             TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()
         }
+        deadline = deadline or Deadline.after(self._settings.broker_timeout)
+        # The client sends no records while it waits for an answer about offsets: with the records on their
+        # way first, both travel at once.
+        for future in self._open:
+            future.wait_sent(deadline)
         self._step("send_offsets", deadline, committed, group_metadata)
 
     def commit_transaction(self, deadline: Deadline | None = None) -> None:
