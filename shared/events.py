@@ -152,8 +152,8 @@ class EventParser:
         first = min(errors, key=lambda error: self._order.get(str(error["loc"][0]), last))
         field = str(first["loc"][0])
         # Of an id's two alternatives the one that came nearest says what is wrong.
-        kinds = {error["type"] for error in errors if error["loc"][0] == first["loc"][0]}
-        reasons = {_REASON_OF_ERROR.get(kind, Reason.WRONG_TYPE) for kind in kinds}
+        of_field = [error for error in errors if error["loc"][0] == first["loc"][0]]
+        reasons = {_reason(error) for error in of_field}
         value = first["input"]
         if value is None:
             reason = Reason.MISSING_FIELD
@@ -229,6 +229,12 @@ class _Codes(dict[str, int]):
 
     def __missing__(self, key: str) -> int:
         return -1
+
+
+def _reason(error: ErrorDetails) -> Reason:
+    if error["type"] == "literal_error" and not isinstance(error["input"], str):
+        return Reason.WRONG_TYPE
+    return _REASON_OF_ERROR.get(error["type"], Reason.WRONG_TYPE)
 
 
 def _rejection_of_whole(row: int, error: ErrorDetails) -> Rejection:

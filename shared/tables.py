@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from shared import times
 from shared.cells import blank_to_null, read_cell, read_id
 from shared.frame import (
     PROBLEM_CODE,
@@ -27,8 +28,9 @@ from shared.frame import (
 )
 from shared.schema import (
     EVENT_ID,
-    MAX_ID_LENGTH,
     MAX_INT64,
+    MIN_INT64,
+    OCCURRED_AT,
     Input,
     InputType,
     Reason,
@@ -106,6 +108,8 @@ class TableParser:
             array = array.dictionary_decode()
         if pt.is_large_string(array.type) or pt.is_string_view(array.type):
             array = array.cast(pa.string())
+        if times.is_time(array.type) and not (name == OCCURRED_AT and pt.is_timestamp(array.type)):
+            array = times.as_text(array)
         return blank_to_null(array) if text else array
 
     def _ids(
@@ -125,20 +129,7 @@ class TableParser:
             return pa.nulls(count, pa.string())
         if pt.is_dictionary(array.type):
             array = array.dictionary_decode()
-        if text and declared == "integer":
-            ids, wrong = _read_whole(array)
-        else:
-            ids, wrong = array, _wrong_id_type(array, declared)
-        found = wrong.astype(np.int8) * np.int8(_WRONG_TYPE)
-        if pt.is_unsigned_integer(ids.type):
-            beyond = pc.fill_null(pc.greater(ids, MAX_INT64), False).to_numpy(zero_copy_only=False)
-            found[beyond] = _OUT_OF_RANGE
-            ids = ids.cast(pa.int64(), safe=False)
-        if pt.is_integer(ids.type):
-            ids = ids.cast(pa.int64())
-        elif pt.is_string(ids.type):
-            long = pc.fill_null(pc.greater(pc.utf8_length(ids), MAX_ID_LENGTH), False)
-            found[long.to_numpy(zero_copy_only=False) & ~wrong] = _OUT_OF_RANGE
+        ids, found = _read_whole(array) if text and declared == "integer" else _typed_ids(array, declared)
         if array.null_count:
             found[_nulls(array)] = _MISSING if required else 0
         problems.add(place, found)
@@ -182,12 +173,12 @@ class TableParser:
         return _all_wrong(array, np.float64) if numeric is None else (numeric, None)
 
     def _refuse_unknown(self, batch: pa.RecordBatch, problems: _Problems, text: bool) -> None:
-        for name in set(batch.schema.names) - set(self._schema.fields):
-            array = self._find(batch, name, text)
+        for place, name in enumerate(batch.schema.names):
+            array = None if name in self._schema.fields else self._find(batch, name, text)
             if array is not None:
                 present = ~_nulls(array)
-                place = len(self._schema.fields) + batch.schema.names.index(name)
-                problems.add(place, present.astype(np.int8) * np.int8(_UNKNOWN_FIELD))
+                code = present.astype(np.int8) * np.int8(_UNKNOWN_FIELD)
+                problems.add(len(self._schema.fields) + place, code)
 
     def _parsed(
         self,
@@ -222,7 +213,7 @@ class TableParser:
         else:
             reason, field = cast("Reason", VALUE_PROBLEMS[code]), self._schema.fields[place]
         array = self._find(batch, field, text)
-        value = None if array is None else array[row].as_py()
+        value = None if array is None else _value(array, row)
         if text and isinstance(value, str):
             value = self._cell(field, value)
         return Rejection(row, reason, field, detail_for(self._schema, field, reason, value))
@@ -232,6 +223,15 @@ class TableParser:
             return read_id(text, self._schema.key_type if field == self._schema.key else None)
         declared = next((item.type for item in self._schema.features if item.name == field), None)
         return read_cell(text, declared)
+
+
+def _value(array: Array, row: int) -> object:
+    """A value for a person to read."""
+    try:
+        value: object = array[row].as_py()
+    except (ValueError, OverflowError):  # Python has no nanoseconds, and no year 10000
+        value = array.slice(row, 1).to_string(skip_new_lines=True)
+    return value
 
 
 def _nulls(array: Array) -> Mask:
@@ -280,16 +280,26 @@ def _read_numbers(cells: Array, declared: InputType) -> tuple[Column, Mask | Non
     return without_negative_zero(np.array(numbers, np.float64)), wrong
 
 
-def _read_whole(cells: Array) -> tuple[Array, Mask]:
-    """Cells of text as int64, and where they cannot be read."""
+def _read_whole(cells: Array) -> tuple[Array, npt.NDArray[np.int8]]:
+    """Cells of text as int64, and the problem of those that are none."""
     read = [None if cell is None else read_id(cell, "integer") for cell in cells.to_pylist()]
-    wrong = np.array([isinstance(value, str) for value in read], np.bool_)
-    beyond = [value if isinstance(value, int) else None for value in read]
-    try:
-        return pa.array(beyond, pa.int64()), wrong
-    except (OverflowError, pa.ArrowInvalid):
-        # Nineteen digits can pass int64 but never uint64; the caller finds those out of range.
-        return pa.array([None if v is None else max(v, 0) for v in beyond], pa.uint64()), wrong
+    found = np.zeros(len(read), np.int8)
+    for row, value in enumerate(read):
+        if isinstance(value, str):
+            found[row] = _WRONG_TYPE
+        elif value is not None and not MIN_INT64 <= value <= MAX_INT64:
+            found[row] = _OUT_OF_RANGE
+    ids = [None if bad else value for value, bad in zip(read, found.tolist(), strict=True)]
+    return pa.array(ids, pa.int64()), found
+
+
+def _typed_ids(array: Array, declared: InputType | None) -> tuple[Array, npt.NDArray[np.int8]]:
+    """Ids of a type that was declared, integers as int64, and the problem of those that are none."""
+    found = _wrong_id_type(array, declared).astype(np.int8) * np.int8(_WRONG_TYPE)
+    if pt.is_uint64(array.type) and not found.any():
+        beyond = pc.greater(array, pa.scalar(MAX_INT64, pa.uint64()))
+        found[pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)] = _OUT_OF_RANGE
+    return (array.cast(pa.int64(), safe=False) if pt.is_integer(array.type) else array), found
 
 
 def _wrong_id_type(array: Array, declared: InputType | None) -> Mask:
@@ -333,7 +343,10 @@ def _strings(array: Array) -> tuple[Column, Mask | None]:
 
 def _time_problems(array: Array) -> npt.NDArray[np.int8]:
     found = np.zeros(len(array), np.int8)
-    if pt.is_timestamp(array.type) or pt.is_null(array.type):
+    if pt.is_null(array.type):
+        return found
+    if pt.is_timestamp(array.type):
+        found[~times.has_year(array)] = _WRONG_TYPE
         return found
     if pt.is_dictionary(array.type):
         array = array.dictionary_decode()
