@@ -1,9 +1,10 @@
 """Settings: every option is a flag and a TANDEM_ variable. The only reader of the environment."""
 
 import argparse
+import inspect
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import SecretStr, ValidationError
@@ -69,10 +70,36 @@ def color_wanted(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the example in a command's help."""
+    """Keeps the lines of the example in a command's help, and leaves out what says nothing."""
+
+    _NO_NEWS = (" (default: None)", " (default: False)", " (default: )", " (default factory: dict)")
+    _KINDS: Mapping[str, str] = {
+        "str": "TEXT",
+        "int": "N",
+        "float": "X",
+        "Path": "PATH",
+        "dict[str,str]": "NAME=VALUE",
+    }
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32, width=100)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return super()._fill_text(inspect.cleandoc(text), width, indent)
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        text = super()._expand_help(action)
+        for ending in self._NO_NEWS:
+            text = text.removesuffix(ending)
+        return text
+
+    def _metavar_formatter(
+        self, action: argparse.Action, default_metavar: str
+    ) -> Callable[[int], tuple[str, ...]]:
+        if isinstance(action.metavar, str):
+            default_metavar = self._KINDS.get(action.metavar, action.metavar)
+            return lambda count: (default_metavar,) * count
+        return super()._metavar_formatter(action, default_metavar)
 
 
 def _explain(settings: type[CommandSettings], error: ValidationError) -> str:
