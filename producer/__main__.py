@@ -1,0 +1,104 @@
+"""The command `python -m producer`."""
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+from producer.progress import shown
+from producer.publish import Publisher, Tally
+from producer.rows import FileRows
+from producer.settings import ProducerSettings
+from producer.sources import Source, open_source, with_malformed
+from producer.stop import Stop
+from shared import logs
+from shared.command import run
+from shared.deadline import Deadline
+from shared.errors import ConfigurationError, ExitCode
+from shared.kafka.topics import TopicInfo, describe_topics
+from shared.kafka.writer import Writer
+from shared.models.shipped import shipped_model
+from shared.predict import Predictor
+from shared.settings import load
+
+logger = logging.getLogger("producer")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Sends what the arguments ask for; returns the exit code."""
+    settings = load(ProducerSettings, arguments, "python -m producer")
+    logs.set_up(settings.log_format)
+    predictor = Predictor.load(settings.model or shipped_model("threshold" if settings.lesson else "churn"))
+    source = open_source(settings, predictor)
+    topic = _find_topic(settings)
+    source = with_malformed(source, settings, predictor.model, topic)
+    stop = Stop()
+    stop.on_signals()
+    logger.info(
+        "Sending %s to %s (%d partitions) at %s",
+        _told(settings),
+        topic.name,
+        topic.partitions,
+        settings.bootstrap_servers,
+    )
+    tally = _send(settings, source, topic, stop)
+    if stop.interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.ANSWER_IS_NO if tally.failed else ExitCode.DONE
+
+
+def _find_topic(settings: ProducerSettings) -> TopicInfo:
+    deadline = Deadline.after(settings.broker_timeout)
+    topic = describe_topics(settings, [settings.topic], deadline)[settings.topic]
+    if topic is None:
+        raise ConfigurationError(
+            f"There is no topic {settings.topic!r} at {settings.bootstrap_servers}.",
+            hint="Create it, or start the consumer with --create-topics, which makes its topics.",
+        )
+    return topic
+
+
+def _send(settings: ProducerSettings, source: Source, topic: TopicInfo, stop: Stop) -> Tally:
+    writer = Writer(settings)
+    publisher = Publisher(writer, topic.name, topic.partitions, timeout=settings.broker_timeout)
+    start = time.monotonic()
+    try:
+        with shown(source.total) as progress:
+            publisher.run(
+                source.messages,
+                rate=settings.rate or None,
+                stopped=lambda: stop.requested,
+                progress=progress,
+            )
+    finally:
+        # Everything has been waited for; what is left has had its time.
+        writer.close(Deadline.after(0 if publisher.tally.failed else settings.broker_timeout))
+        _say_end(publisher.tally, source.rows, time.monotonic() - start)
+    return publisher.tally
+
+
+def _told(settings: ProducerSettings) -> str:
+    if settings.file is not None:
+        what = f"the rows of {settings.file}"
+    else:
+        what = "the lesson's customers" if settings.lesson else f"made-up customers (seed {settings.seed})"
+    bad = f", {settings.bad_ratio:.3g} of all malformed" if settings.bad_ratio else ""
+    return f"{what}{bad}"
+
+
+def _say_end(tally: Tally, rows: FileRows | None, seconds: float) -> None:
+    speed = f", {tally.acknowledged / seconds:,.0f} events/s" if seconds else ""
+    lines = [
+        f"sent          {tally.sent:>12,}",
+        f"acknowledged  {tally.acknowledged:>12,}   in {seconds:.1f} s{speed}",
+        f"failed        {tally.failed:>12,}",
+    ]
+    if rows is not None and rows.skipped:
+        lines.append(f"not sent      {rows.skipped:>12,}   rows that {rows.path} does not hold whole")
+    print("\n".join(lines))
+    for error in tally.errors.values():
+        print(f"error: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, sys.argv[1:]))

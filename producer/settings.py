@@ -1,0 +1,63 @@
+"""What the producer can be told."""
+
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import CliPositionalArg
+
+from shared.kafka.connection import KafkaSettings
+from shared.logs import LogFormat
+from shared.settings import CommandSettings
+
+DEFAULT_COUNT: Final = 1_000
+
+
+class ProducerSettings(KafkaSettings, CommandSettings):
+    """Sends events to a topic: made-up customers, the lesson's five, or the rows of a file.
+
+    Every option can also be given as a variable: --topic is TANDEM_TOPIC.
+
+    Example:
+      python -m producer --lesson
+      python -m producer --count 100000 --rate 2000 --bad-ratio 0.01
+      python -m producer customers.csv --model models/churn
+    """
+
+    file: CliPositionalArg[Path | None] = Field(
+        None, description="A .csv, .ndjson, .jsonl, .parquet or .pq file: each row becomes an event."
+    )
+    lesson: bool = Field(False, description="Send the lesson's five customers, for models/threshold.")
+    topic: str = Field("customers", min_length=1, description="Where to send.")
+    model: Path | None = Field(
+        None,
+        description="The model that the events are for: its key, and how the cells of a CSV file are read "
+        "(default: models/churn, or models/threshold with --lesson).",
+    )
+    count: int | None = Field(
+        None,
+        ge=0,
+        description="Events to send, the malformed ones among them; 0 for no end "
+        f"(default: {DEFAULT_COUNT:,} made-up ones, or all that there are).",
+    )
+    rate: float = Field(0.0, ge=0, allow_inf_nan=False, description="Events a second; 0 as fast as it goes.")
+    seed: int = Field(0, description="Another seed gives other customers; the same gives the same.")
+    bad_ratio: float = Field(
+        0.0, ge=0, lt=1, description="The share of malformed events, for demos of the dead-letter topic."
+    )
+    bad_kinds: str = Field(
+        "", description="Kinds of malformed events, separated by commas (default: all that the topic takes)."
+    )
+    ignore_case: bool = Field(False, description="Match the file's column names in any case.")
+    delimiter: str = Field(
+        ",", min_length=1, max_length=1, description="What separates the fields of a CSV file."
+    )
+    log_format: LogFormat = Field("auto", description="human, json, or auto: human on a terminal.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.lesson and self.file is not None:
+            raise ValueError("--lesson sends the lesson's customers, and FILE its rows: give one of them")
+        if self.bad_kinds and not self.bad_ratio:
+            raise ValueError("--bad-kinds says which malformed events to send: give --bad-ratio too")
+        return self
