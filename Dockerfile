@@ -1,4 +1,4 @@
-# Two stages: the first builds a virtual environment, the second holds it, the models and the demo.
+# Two stages: the first builds a virtual environment, the second holds it and the demo.
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
@@ -14,6 +14,7 @@ COPY shared shared
 COPY producer producer
 COPY consumer consumer
 COPY batch batch
+COPY models models
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /dist . \
  && /opt/build/bin/pip --python /opt/tandem/bin/python install --quiet --no-deps --no-index /dist/*.whl
 
@@ -22,8 +23,9 @@ ENV PATH=/opt/tandem/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tandem
 WORKDIR /app
 COPY --from=build /opt/tandem /opt/tandem
-COPY models models
 COPY demo demo
+# The shipped models are part of the wheel; here they have the path that they have in a clone.
+RUN ln -s /opt/tandem/lib/python3.13/site-packages/shared/shipped models
 USER 10001
 STOPSIGNAL SIGTERM
 CMD ["python", "-m", "consumer", "--help"]

@@ -44,6 +44,16 @@ def test_each_package_says_that_it_is_typed(wheel: zipfile.ZipFile, package: str
     assert f"{package}/py.typed" in wheel.namelist()
 
 
+def test_the_wheel_holds_the_shipped_models_to_the_byte(wheel: zipfile.ZipFile) -> None:
+    models = {
+        f"shared/shipped/{path.relative_to(ROOT / 'models').as_posix()}": path.read_bytes()
+        for path in (ROOT / "models").glob("*/*")
+    }
+    shipped = {name for name in wheel.namelist() if name.startswith("shared/shipped/")}
+    assert {name: wheel.read(name) for name in shipped} == models
+    assert "shared/shipped/churn/model.json" in models
+
+
 def test_the_wheel_carries_the_licence(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("licenses/LICENSE"))
     assert wheel.read(name) == (ROOT / "LICENSE").read_bytes()

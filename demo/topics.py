@@ -1,0 +1,127 @@
+"""What the demo reads from topics by itself, to measure and to show."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import msgspec
+
+from demo.commands import wait_until
+from shared.deadline import Deadline
+from shared.errors import StalledError
+from shared.kafka.columns import RecordColumns
+from shared.kafka.connection import KafkaSettings
+from shared.kafka.groups import group_lag, has_open_transaction
+from shared.kafka.reader import Reader
+
+_SECONDS = 30.0
+_SETTLE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics and the group of one consumer.
+
+    Attributes:
+        events: Its input.
+        predictions: Its output.
+        dead_letters: Where what it cannot score goes.
+        group: Its consumer group.
+    """
+
+    events: str
+    predictions: str
+    dead_letters: str
+    group: str
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """All three topics."""
+        return self.events, self.predictions, self.dead_letters
+
+
+def wait_until_settled(kafka: KafkaSettings, topics: Topics) -> None:
+    """Returns once every event has been scored or rejected and every transaction has ended."""
+
+    def settled() -> bool:
+        soon = Deadline.after(_SECONDS)
+        return group_lag(kafka, topics.group, topics.events, soon) == 0 and not any(
+            has_open_transaction(kafka, topic, soon) for topic in (topics.predictions, topics.dead_letters)
+        )
+
+    wait_until(settled, Deadline.after(_SETTLE_SECONDS), f"group {topics.group} to work off {topics.events}")
+
+
+def end_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
+    """Where each partition of a topic ends now."""
+    reader = Reader(kafka, topic, group=None)
+    try:
+        return reader.end_offsets()
+    finally:
+        reader.close(Deadline.after(_SECONDS))
+
+
+def read(kafka: KafkaSettings, topic: str, start: Mapping[int, int] | None = None) -> Iterator[RecordColumns]:
+    """What is in a topic now, as read-committed readers see it.
+
+    Args:
+        kafka: Where the brokers are.
+        topic: What to read.
+        start: First offset of each partition; the beginning unless given.
+
+    Raises:
+        StalledError: The broker stopped answering.
+    """
+    reader = Reader(kafka, topic, group=None, start=start)
+    try:
+        ends = reader.end_offsets()
+        deadline = Deadline.after(_SECONDS)
+        while any(position < ends[partition] for partition, position in reader.positions().items()):
+            if deadline.passed:
+                raise StalledError(f"Reading topic {topic!r} does not come to its end.")
+            for columns in reader.poll(0.2):
+                deadline = Deadline.after(_SECONDS)
+                yield columns
+    finally:
+        reader.close(Deadline.after(_SECONDS))
+
+
+@dataclass
+class Watcher:
+    """Notes when predictions become visible to read-committed readers, in a thread of its own.
+
+    Use it as a context manager around the events to be watched.
+
+    Attributes:
+        seen: When each prediction was first seen, in milliseconds since the epoch, by its prediction id.
+    """
+
+    kafka: KafkaSettings
+    topic: str
+    seen: dict[str, float] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self._reader = Reader(self.kafka, self.topic, group=None, start=end_of(self.kafka, self.topic))
+        self._thread = threading.Thread(target=self._watch, name="watcher")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._reader.close(Deadline.after(_SECONDS))
+
+    def _watch(self) -> None:
+        decode = msgspec.json.Decoder(_Identified).decode
+        while not self._stop.is_set():
+            batches = self._reader.poll(0.1)
+            now = time.time() * 1000
+            for columns in batches:
+                self.seen.update((decode(value).prediction_id, now) for value in columns.values if value)
+
+
+class _Identified(msgspec.Struct):
+    prediction_id: str
