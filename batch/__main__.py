@@ -1,0 +1,22 @@
+"""`python -m batch`: everything over stored data, and it ends."""
+
+import sys
+from collections.abc import Sequence
+
+from batch import compare, export, score
+from shared.command import choose, run
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the subcommand that the first argument names."""
+    commands = {
+        "score": (score.main, "score the rows of files, or of a snapshot of a topic"),
+        "export": (export.main, "write a snapshot of a topic to files"),
+        "compare": (compare.main, "compare the predictions of the stream with those of a batch"),
+    }
+    command, rest = choose("python -m batch", commands, arguments)
+    return run(command, rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,300 @@
+"""manifest.json: what a folder of results holds. It is written last, and readers take only what it lists.
+
+All that depends on the clock stands under `run`; everything else is the same for the same input, model and
+settings, to the byte.
+"""
+
+import importlib.metadata
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from batch.folder import Folder
+from shared.errors import InputError
+from shared.ledger import Account, Ledger
+from shared.models.directory import Model, first_problem
+from shared.schema import Schema
+
+MANIFEST_FILE: Final = "manifest.json"
+DISTRIBUTION: Final = "tandem-scorer"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PartFile(_Part):
+    """A file of results.
+
+    Attributes:
+        file: Its name in the folder.
+        rows: How many rows it holds.
+        size: Its length in bytes.
+        sha256: The digest of its bytes.
+        partition: In a snapshot, the one partition that its rows come from.
+    """
+
+    file: str
+    rows: int
+    size: int
+    sha256: str
+    partition: int | None = None
+
+
+class InputFile(_Part):
+    """A file that was scored.
+
+    Attributes:
+        name: What its rows are known by: a prediction id is this and the row number.
+        format: How it was read.
+        rows: How many rows were read, those rejected included.
+        size: Its length in bytes.
+        sha256: The digest of its bytes.
+    """
+
+    name: str
+    format: str
+    rows: int
+    size: int
+    sha256: str
+
+
+class ModelUsed(_Part):
+    """The model that scored, or by whose inputs a snapshot was parsed.
+
+    Attributes:
+        id: `name@version`.
+        kind: The kind of model.
+        sha256: The digest of everything that a prediction depends on.
+        threshold: A score strictly above it makes the decision true.
+        decision: The column that holds the decision.
+        inputs: What it declares of an event.
+    """
+
+    id: str
+    kind: str
+    sha256: str
+    threshold: float
+    decision: str
+    inputs: Schema
+
+    @classmethod
+    def of(cls, model: Model) -> "ModelUsed":
+        """The entry for a loaded model."""
+        return cls(
+            id=model.id,
+            kind=model.declaration.kind,
+            sha256=model.sha256,
+            threshold=model.threshold,
+            decision=model.decision_name,
+            inputs=model.schema,
+        )
+
+
+class Counts(_Part):
+    """The ledger of one file or partition, or of all: `read` is `scored` and all of `rejected`.
+
+    Attributes:
+        read: Rows read.
+        scored: Rows with a prediction.
+        rejected: Rows without one, by reason.
+    """
+
+    read: int
+    scored: int
+    rejected: dict[str, int]
+
+    @classmethod
+    def of(cls, account: Account) -> "Counts":
+        """The entry for an account."""
+        rejected = {str(reason): count for reason, count in sorted(account.rejected.items())}
+        return cls(read=account.read, scored=account.scored, rejected=rejected)
+
+    @classmethod
+    def total(cls, ledger: Ledger) -> "Counts":
+        """The entry for a whole ledger."""
+        return cls.of(Account(ledger.read, ledger.scored, ledger.reasons))
+
+
+class Column(_Part):
+    """A column of the parts.
+
+    Attributes:
+        name: Its name.
+        type: Its Arrow type.
+        nullable: Whether a row may have no value there.
+    """
+
+    name: str
+    type: str
+    nullable: bool
+
+    @classmethod
+    def all_of(cls, schema: pa.Schema) -> list["Column"]:
+        """The entries for a schema."""
+        return [cls(name=field.name, type=str(field.type), nullable=field.nullable) for field in schema]
+
+
+class Run(_Part):
+    """What depends on the clock.
+
+    Attributes:
+        started: When the run began, RFC 3339 in UTC.
+        finished: When all parts were written.
+        seconds: How long it took.
+        rows_per_second: Rows read, over that time.
+    """
+
+    started: str
+    finished: str
+    seconds: float
+    rows_per_second: float
+
+    @classmethod
+    def of(cls, started: datetime, seconds: float, rows: int) -> "Run":
+        """The entry for a run that ends now."""
+        finished = datetime.now(UTC)
+        return cls(
+            started=started.isoformat(timespec="milliseconds"),
+            finished=finished.isoformat(timespec="milliseconds"),
+            seconds=round(seconds, 3),
+            rows_per_second=round(rows / seconds, 1) if seconds else 0.0,
+        )
+
+
+def tandem_version() -> str:
+    """Tandem's own version."""
+    return importlib.metadata.version(DISTRIBUTION)
+
+
+class Predictions(_Part):
+    """The manifest of `python -m batch score`.
+
+    Attributes:
+        version: Of this form of the manifest.
+        kind: `predictions`.
+        tandem: The version of Tandem that wrote it.
+        model: What scored.
+        format: Of the parts: parquet, csv or ndjson.
+        inputs: The files that were read, in order.
+        counts: What became of all rows.
+        ledger: What became of the rows of each file, or of each partition of a snapshot.
+        columns: The columns of the parts.
+        parts: The files of predictions, in order.
+        rejected_columns: The columns of the rejected parts.
+        rejected: The files of rejected rows, in order.
+        settings: The settings of the run, as text.
+        run: What depends on the clock.
+    """
+
+    version: Literal[1] = 1
+    kind: Literal["predictions"] = "predictions"
+    tandem: str = Field(default_factory=tandem_version)
+    model: ModelUsed
+    format: str
+    inputs: list[InputFile]
+    counts: Counts
+    ledger: dict[str, Counts]
+    columns: list[Column]
+    parts: list[PartFile]
+    rejected_columns: list[Column]
+    rejected: list[PartFile]
+    settings: dict[str, str]
+    run: Run
+
+
+class PartitionRange(_Part):
+    """What a snapshot holds of one partition: every record from `start` up to, not including, `end`.
+
+    Attributes:
+        partition: The partition.
+        start: The first offset that the partition still had.
+        end: The offset after the last committed record when the snapshot was begun.
+        rows: How many records that is; fewer than the offsets, some of which hold no record.
+    """
+
+    partition: int
+    start: int
+    end: int
+    rows: int
+
+
+class Snapshot(_Part):
+    """The manifest of `python -m batch export`.
+
+    Attributes:
+        version: Of this form of the manifest.
+        kind: `snapshot`.
+        tandem: The version of Tandem that wrote it.
+        topic: The topic.
+        partitions: The range of offsets of each partition.
+        model: By whose inputs the events were parsed; null when they were not.
+        rows: How many records the parts hold.
+        columns: The columns of the parts.
+        parts: The files, by partition and offset.
+        settings: The settings of the run, as text.
+        run: What depends on the clock.
+    """
+
+    version: Literal[1] = 1
+    kind: Literal["snapshot"] = "snapshot"
+    tandem: str = Field(default_factory=tandem_version)
+    topic: str
+    partitions: list[PartitionRange]
+    model: ModelUsed | None
+    rows: int
+    columns: list[Column]
+    parts: list[PartFile]
+    settings: dict[str, str]
+    run: Run
+
+
+Manifest = Predictions | Snapshot
+_ANY: Final[TypeAdapter[Manifest]] = TypeAdapter(Annotated[Manifest, Field(discriminator="kind")])
+
+
+def write_manifest(folder: Folder, manifest: Manifest) -> None:
+    """Writes a folder's manifest: from here on its parts count."""
+    with folder.new_file(MANIFEST_FILE) as file:
+        file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether a folder holds the results of a finished run; a manifest.json of others' is none."""
+    try:
+        found = json.loads((folder / MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "tandem" in found
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads a folder's manifest, and sees that the parts that it lists are there in their length.
+
+    Raises:
+        InputError: There is none, it is damaged, or a part is missing.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        manifest = _ANY.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        hint = "The run that wrote it did not finish, or this is no folder of Tandem's."
+        raise InputError(f"{folder}: no {MANIFEST_FILE} is in it", hint=hint) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        hint = "It was changed, or written by another version of Tandem."
+        raise InputError(f"{path}: {first_problem(error)}", hint=hint) from error
+    parts = manifest.parts + (manifest.rejected if isinstance(manifest, Predictions) else [])
+    for part in parts:
+        file = folder / part.file
+        if not file.is_file() or file.stat().st_size != part.size:
+            raise InputError(
+                f"{file}: the file is missing or has another length than {MANIFEST_FILE} says",
+                hint="Copy the whole folder again, or make it anew.",
+            )
+    return manifest

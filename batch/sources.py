@@ -1,0 +1,274 @@
+"""What is scored: files, and snapshots of topics, as outcomes whose rows have their positions."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from batch.manifest import InputFile
+from shared.errors import InputError
+from shared.events import MAX_EVENT_BYTES
+from shared.files import Chunk, Source, check_file, format_of, read_file
+from shared.predict import Outcome, Predictor
+from shared.predictions import REJECTION_SCHEMA, rejections_table
+from shared.schema import EVENT_ID, Rejection
+
+#: A rejected row, with the ids that it holds as far as they can be read.
+REJECTED_SCHEMA: Final = pa.schema(
+    [*REJECTION_SCHEMA, pa.field("customer_id", pa.string()), pa.field("event_id", pa.string())]
+)
+_DIGEST_BLOCK: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What became of a piece of a source.
+
+    Attributes:
+        place: The file or partition, for the ledger.
+        read: How many rows the piece has.
+        outcome: What became of them; its row numbers are those of the source.
+        ids: The prediction id of each scored row.
+        rejected: The rejected rows, as REJECTED_SCHEMA says.
+        done: The share of the source that lies behind the piece, from 0 to 1.
+    """
+
+    place: str
+    read: int
+    outcome: Outcome
+    ids: pa.StringArray
+    rejected: pa.RecordBatch
+    done: float
+
+
+class Scorable(ABC):
+    """A source of rows.
+
+    Attributes:
+        path: The file.
+        name: What it is known by.
+        place: What the ledger knows its rows by.
+        sha256: The digest that the file must have; None when any will do.
+    """
+
+    path: Path
+    name: str
+    place: str
+    sha256: str | None = None
+
+    @abstractmethod
+    def check(self, predictor: Predictor) -> None:
+        """Refuses early what cannot be scored.
+
+        Raises:
+            InputError: The file is damaged or lacks a column.
+        """
+
+    @abstractmethod
+    def chunks(self, predictor: Predictor) -> Iterator[Chunk]:
+        """The rows as they are read."""
+
+    @abstractmethod
+    def score(self, predictor: Predictor, chunk: Chunk) -> Scored:
+        """What becomes of a chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files of columns are read.
+
+    Attributes:
+        ignore_case: Whether a column matches an input's name in another case.
+        delimiter: What separates the fields of a CSV file.
+        batch_rows: How many rows are scored at once.
+    """
+
+    ignore_case: bool = False
+    delimiter: str = ","
+    batch_rows: int = 65_536
+
+
+class FileRows(Scorable):
+    """The rows of one file: a row's position is the file's name and its number."""
+
+    def __init__(self, source: Source, reading: Reading) -> None:
+        self.path, self.name, self.place = source.path, source.name, source.name
+        self._reading = reading
+
+    def _wanted(self, predictor: Predictor) -> dict[str, Any]:
+        schema = predictor.model.schema
+        needed = [schema.key, *(feature.name for feature in schema.features if feature.required)]
+        return {
+            # A strict model must see the columns that it does not know.
+            "columns": None if schema.strict else schema.fields,
+            "required": needed,
+            "categories": [feature.name for feature in schema.features if feature.type == "category"],
+            "ignore_case": self._reading.ignore_case,
+            "delimiter": self._reading.delimiter,
+            "batch_rows": self._reading.batch_rows,
+        }
+
+    def check(self, predictor: Predictor) -> None:
+        """Looks at the file's header or footer."""
+        check_file(self.path, **self._wanted(predictor))
+
+    def chunks(self, predictor: Predictor) -> Iterator[Chunk]:
+        """The file in pieces."""
+        return read_file(self.path, **self._wanted(predictor))
+
+    def score(self, predictor: Predictor, chunk: Chunk) -> Scored:
+        """Scores events of a file of lines as events, and rows of columns as columns."""
+        key = predictor.model.schema.key
+        if chunk.values is not None:
+            outcome = predictor.score_json(chunk.values)
+            ids = ids_of_events([chunk.values[rejection.row] for rejection in outcome.rejections], key)
+        else:
+            batch = chunk.batch
+            outcome = predictor.score_table(batch, text=chunk.text)
+            ids = ids_of_rows(batch, [rejection.row for rejection in outcome.rejections], key)
+        outcome, ids = in_file(outcome, ids, chunk)
+        positions = positions_of(self.name, [rejection.row for rejection in outcome.rejections])
+        return Scored(
+            self.name,
+            len(chunk.rows) + len(chunk.rejections),
+            outcome,
+            positions_of(self.name, outcome.rows),
+            rejected_table(outcome, positions, ids),
+            chunk.done,
+        )
+
+
+Ids = list[tuple[str | None, str | None]]
+
+
+def in_file(outcome: Outcome, ids: Ids, chunk: Chunk) -> tuple[Outcome, Ids]:
+    """An outcome with the rows that the file's format refused, all by their number in the file.
+
+    Args:
+        outcome: What became of the chunk's rows.
+        ids: The customer id and event id of each of its rejections.
+        chunk: The chunk.
+    """
+    numbers = chunk.rows.tolist()
+    found: list[tuple[Rejection, tuple[str | None, str | None]]] = [
+        (replace(rejection, row=numbers[rejection.row]), own)
+        for rejection, own in zip(outcome.rejections, ids, strict=True)
+    ]
+    found += [(rejection, (None, None)) for rejection in chunk.rejections]
+    found.sort(key=lambda pair: pair[0].row)
+    merged = replace(
+        outcome,
+        total=outcome.total + len(chunk.rejections),
+        rows=chunk.rows[outcome.rows],
+        rejections=tuple(rejection for rejection, _ in found),
+    )
+    return merged, [own for _, own in found]
+
+
+def positions_of(name: str, rows: Any) -> pa.StringArray:
+    """`name/row` for each row number."""
+    return pc.binary_join_element_wise(name, pc.cast(pa.array(rows, pa.int64()), pa.string()), "/")
+
+
+def rejected_table(outcome: Outcome, positions: pa.StringArray, ids: Ids) -> pa.RecordBatch:
+    """An outcome's rejections with the ids of their rows."""
+    columns = rejections_table(outcome, positions).columns
+    customers, events = ([pair[place] for pair in ids] for place in (0, 1))
+    return pa.record_batch(
+        [*columns, pa.array(customers, pa.string()), pa.array(events, pa.string())], schema=REJECTED_SCHEMA
+    )
+
+
+def ids_of_events(values: Sequence[bytes | None], key: str) -> Ids:
+    """The customer id and event id of rejected events, as far as they can be read."""
+    return [(_id(event.get(key)), _id(event.get(EVENT_ID))) for event in map(_object, values)]
+
+
+def _object(value: bytes | None) -> dict[str, Any]:
+    if value is None or len(value) > MAX_EVENT_BYTES:
+        return {}
+    try:
+        event = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _id(value: object) -> str | None:
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    return None
+
+
+def ids_of_rows(batch: pa.RecordBatch, rows: Sequence[int], key: str) -> Ids:
+    """The customer id and event id of rejected rows, as far as they can be read."""
+    customers, events = (_ids_of_column(batch, name, rows) for name in (key, EVENT_ID))
+    return list(zip(customers, events, strict=True))
+
+
+def _ids_of_column(batch: pa.RecordBatch, name: str, rows: Sequence[int]) -> list[str | None]:
+    place = batch.schema.get_field_index(name)
+    if place < 0:
+        return [None] * len(rows)
+    values = batch.column(place).take(pa.array(rows, pa.int64()))
+    if pt.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if not (pt.is_integer(values.type) or pt.is_string(values.type) or pt.is_large_string(values.type)):
+        return [None] * len(rows)
+    return [text or None for text in values.cast(pa.string()).to_pylist()]
+
+
+def describe(source: Scorable, rows: int, before: tuple[int, int]) -> InputFile:
+    """A source's entry in the manifest.
+
+    Args:
+        source: What was scored.
+        rows: How many rows were read of it.
+        before: Its state (see `state`) before it was read.
+
+    Raises:
+        InputError: The file changed while it was read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with source.path.open("rb") as file:
+            while block := file.read(_DIGEST_BLOCK):
+                digest.update(block)
+        after = state(source.path)
+    except OSError as error:
+        raise InputError(f"{source.path}: cannot be read: {error.strerror}") from error
+    if after != before:
+        raise InputError(
+            f"{source.path}: the file was changed while it was read", hint="Score it again once it is whole."
+        )
+    if source.sha256 not in (None, digest.hexdigest()):
+        raise InputError(
+            f"{source.path}: the file is not the one that its manifest lists", hint="Make the snapshot anew."
+        )
+    return InputFile(
+        name=source.name,
+        format=format_of(source.path).name,
+        rows=rows,
+        size=after[0],
+        sha256=digest.hexdigest(),
+    )
+
+
+def state(path: Path) -> tuple[int, int]:
+    """A file's length, and when it was last changed in nanoseconds.
+
+    Raises:
+        InputError: It is gone.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    return found.st_size, found.st_mtime_ns
