@@ -24,6 +24,8 @@ def set_up(style: LogFormat = "auto", level: str = "INFO") -> None:
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # The client tells of every connection at INFO; what matters of it comes as a warning.
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    # Its event loop warns of each step over 0.1 s, which a large record batch or a busy machine takes.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
