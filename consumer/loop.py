@@ -33,6 +33,10 @@ class EventSource(Protocol):
         """Whether the assignment changed since the last call."""
 
     @property
+    def joined(self) -> bool:
+        """Whether the group has taken this consumer in."""
+
+    @property
     def assignment(self) -> set[int]:
         """The partitions that are read now."""
 
@@ -77,7 +81,7 @@ class Loop:
         self._budget = budget
         self._stop = stop
         self._limits = limits
-        # Not known until the group has given this consumer its partitions.
+        # Not known until the group has taken this consumer in.
         self._last_event: float | None = None
         self._first_event: float | None = None
         self.ledger = Ledger()
@@ -109,7 +113,7 @@ class Loop:
         if self._source.take_rebalanced():
             # Whatever was polled may be another member's now: start again from what is committed.
             self._output.rewind()
-            self._last_event = time.monotonic()
+            self._last_event = time.monotonic() if self._source.joined else None
             if self._source.assignment:
                 logger.info("Ready", extra={"partitions": sorted(self._source.assignment)})
             return []

@@ -178,6 +178,11 @@ class Reader:
         """The partitions that this reader reads now."""
         return {tp.partition for tp in self._consumer.assignment() or ()}
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group has taken this reader in, even if it has no partition for it."""
+        return self._group is None or self._consumer.group_metadata().generation_id >= 0
+
     def take_rebalanced(self) -> bool:
         """Whether the assignment changed, or was lost, since the last call."""
         changed = self._listener.changed.is_set()

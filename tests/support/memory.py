@@ -56,6 +56,10 @@ class MemoryKafka:
         return self._polled - 1 in self.rebalances
 
     @property
+    def joined(self) -> bool:
+        return True
+
+    @property
     def assignment(self) -> set[int]:
         return {0, 1}
 

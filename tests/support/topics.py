@@ -77,26 +77,23 @@ class Pipeline:
             json.loads(value or b"") for columns in self.read(self.predictions) for value in columns.values
         ]
 
-    def rejected(self) -> dict[str, str]:
-        """The dead letters' reasons by position.
+    def letters(self) -> list[tuple[str, str]]:
+        """The dead letters as they stand: position and reason."""
+        told = [
+            read_headers(columns.headers[row])
+            for columns in self.read(self.dead_letters)
+            for row in range(len(columns))
+        ]
+        return [(origin_of(one).position, str(reason_of(one))) for one in told]
 
-        Raises:
-            AssertionError: A position has two.
-        """
-        found: dict[str, str] = {}
-        for columns in self.read(self.dead_letters):
-            for row in range(len(columns)):
-                told = read_headers(columns.headers[row])
-                position = origin_of(told).position
-                assert position not in found, f"{position} is a dead letter twice"
-                found[position] = str(reason_of(told))
-        return found
+    def rejected(self) -> dict[str, str]:
+        """The dead letters' reasons by position."""
+        return dict(self.letters())
 
     def committed_content(self) -> Counter[str]:
         """How often each position stands in the output or the dead letters."""
-        return Counter([prediction["prediction_id"] for prediction in self.scored()]) + Counter(
-            list(self.rejected())
-        )
+        scored = [prediction["prediction_id"] for prediction in self.scored()]
+        return Counter(scored) + Counter([position for position, _ in self.letters()])
 
 
 def make_pipeline(kafka: KafkaSettings, partitions: int = 3) -> Pipeline:
