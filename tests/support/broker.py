@@ -11,6 +11,7 @@ import pytest
 from shared.deadline import Deadline
 from shared.errors import BrokerUnreachableError
 from shared.kafka.connection import KafkaSettings, wait_for_broker
+from tests.support.trouble import give_up
 
 IMAGE = "apache/kafka:4.3.1"
 # Events of 10 MB must fit, with what a record batch adds.
@@ -68,13 +69,13 @@ def running_broker() -> Iterator[str]:
         from docker.errors import DockerException  # type: ignore[import-untyped]  # noqa: PLC0415 - only here
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415
     except ImportError as error:
-        _give_up(f"testcontainers is not installed ({error}); install the extra `test`, or {_REMEDY}")
+        give_up(f"testcontainers is not installed ({error}); install the extra `test`, or {_REMEDY}")
     try:
         # As root: the image's start script appends to files that it may have copied read-only.
         container = DockerContainer(IMAGE, user="root", env=_environment(port)).with_bind_ports(port, port)
         container.start()
     except DockerException as error:
-        _give_up(f"no Docker ({error}); {_REMEDY}")
+        give_up(f"no Docker ({error}); {_REMEDY}")
     try:
         address = f"127.0.0.1:{port}"
         settings = KafkaSettings(bootstrap_servers=address, broker_timeout=_START_SECONDS)
@@ -86,9 +87,3 @@ def running_broker() -> Iterator[str]:
         yield address
     finally:
         container.stop()
-
-
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"The broker tests must run under CI: {reason}")
-    pytest.skip(reason)
