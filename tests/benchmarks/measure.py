@@ -4,16 +4,32 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-_TIMEOUT = 180
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that has ended well.
+
+    Attributes:
+        said: What it printed.
+        seconds: Its whole life, start-up included.
+        cpu_seconds: User and system time.
+        peak_mib: Its peak resident memory.
+    """
+
+    said: str
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run.
+    """One run of a stream contender.
 
     Attributes:
         events_per_second: From the first event to the last commit.
@@ -26,24 +42,34 @@ class Run:
     peak_mib: float
 
 
-def run(command: Sequence[str], count: int) -> Run:
-    """Runs a command that ends by telling its `seconds` in a line of JSON.
+def run_process(arguments: Sequence[str]) -> Process:
+    """Runs this Python with arguments.
 
     Raises:
         RuntimeError: It failed; with what it said.
     """
+    began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
-    said = process.stdout.read()
+    with process.stdout:
+        said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    told = [json.loads(line) for line in said.splitlines() if line.startswith("{") and '"seconds"' in line]
-    if process.returncode or not told:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{said[-3000:]}")
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}:\n{said[-3000:]}")
     cpu = usage.ru_utime + usage.ru_stime
-    return Run(count / told[-1]["seconds"], cpu, usage.ru_maxrss / 1024)
+    return Process(said, time.monotonic() - began, cpu, usage.ru_maxrss / 1024)
+
+
+def run(arguments: Sequence[str], count: int) -> Run:
+    """Runs a stream contender, which ends by telling its `seconds` in a line of JSON."""
+    done = run_process(arguments)
+    told = [
+        json.loads(line) for line in done.said.splitlines() if line.startswith("{") and '"seconds"' in line
+    ]
+    return Run(count / told[-1]["seconds"], done.cpu_seconds, done.peak_mib)
 
 
 def typical(runs: Sequence[Run]) -> Run:
