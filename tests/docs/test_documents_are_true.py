@@ -39,7 +39,8 @@ def test_tests_that_a_document_names_exist(document: Path) -> None:
 
 
 def test_the_file_map_lists_every_module_once_and_no_other() -> None:
-    listed = _MODULE.findall((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    listed = _MODULE.findall(text.partition("## File map")[2])
     there = [
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES

@@ -2,6 +2,7 @@
 
 import doctest
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import Block, blocks_of
-from tests.support.broker import running_broker
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -23,12 +23,6 @@ _SECONDS = 120.0
 
 def name_of(document: Path) -> str:
     return document.relative_to(ROOT).as_posix()
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[str]:
-    with running_broker() as address:
-        yield address
 
 
 @pytest.fixture
@@ -128,7 +122,7 @@ def running(block: Block, folder: Path, environment: dict[str, str], where: str)
         )
     try:
         deadline = time.monotonic() + _SECONDS
-        while "ready" not in log.read_text():
+        while not re.search(r"\bready\b", log.read_text(), re.IGNORECASE):
             assert process.poll() is None, f"{where} ended early:\n{log.read_text()}"
             assert time.monotonic() < deadline, f"{where} is not ready:\n{log.read_text()}"
             time.sleep(0.1)

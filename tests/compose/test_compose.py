@@ -1,0 +1,117 @@
+"""`docker compose up`, as a user runs it: the image is built and both paths agree."""
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import free_port, unique
+
+pytestmark = pytest.mark.compose
+
+ROOT = Path(__file__).resolve().parents[2]
+_SECONDS = 600
+_EVENTS = 5_000
+
+
+class Project:
+    """The services of docker-compose.yml under a name, a port and a size of their own."""
+
+    def __init__(self) -> None:
+        self._name = unique("tandem-smoke")
+        self._environment = {
+            **os.environ,
+            "TANDEM_KAFKA_PORT": str(free_port()),
+            "TANDEM_EVENTS": str(_EVENTS),
+        }
+
+    def run(self, *arguments: str) -> str:
+        """Runs a compose command to its end and returns what it printed."""
+        done = subprocess.run(
+            ["docker", "compose", "--ansi", "never", "-p", self._name, *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+    def up(self, *arguments: str) -> str:
+        """`docker compose up` in the foreground until the service `compare` ends; returns what was shown."""
+        process = subprocess.Popen(
+            ["docker", "compose", "--ansi", "never", "-p", self._name, "up", *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        shown: list[str] = []
+        watchdog = threading.Timer(_SECONDS, process.kill)
+        watchdog.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                shown.append(line)
+                if re.search(r"compare-1 exited with code", line):
+                    break
+        finally:
+            process.terminate()
+            process.wait(120)
+            watchdog.cancel()
+        return "".join(shown)
+
+
+def docker_runs() -> bool:
+    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Project]:
+    """Services that are removed with their data at the end."""
+    if shutil.which("docker") is None or not docker_runs():
+        if os.environ.get("CI") == "true":
+            pytest.fail("The compose test must run under CI: start Docker.")
+        pytest.skip("no Docker; start it to run the compose test")
+    project = Project()
+    try:
+        yield project
+    finally:
+        project.run("down", "--volumes", "--timeout", "10")
+
+
+def number_in_table(shown: str, row: str) -> int:
+    """The number that a row of the last table gives."""
+    found = re.findall(rf"{re.escape(row)}\D*?([\d,]+)\b", shown)
+    assert found, shown[-6000:]
+    return int(found[-1].replace(",", ""))
+
+
+def test_up_ends_with_the_table_and_both_paths_agree(project: Project) -> None:
+    shown = project.up("--build")
+    assert "compare-1 exited with code 0" in shown, shown[-6000:]
+    assert "[False, True, False, True]" in shown
+    assert "(105, 0.7) -> True" in shown
+    events, scored, rejected = (
+        number_in_table(shown, row)
+        for row in ("events on the topic", "scored by the stream", "rejected by the stream")
+    )
+    assert events == scored + rejected > _EVENTS
+    assert rejected > 0
+    assert number_in_table(shown, "identical to the bit") == scored
+
+
+def test_data_survives_down_and_three_consumers_share_the_work(project: Project) -> None:
+    project.run("down", "--timeout", "30")
+    shown = project.up("--scale", "consumer=3")
+    assert "compare-1 exited with code 0" in shown, shown[-6000:]
+    assert number_in_table(shown, "events on the topic") > 2 * _EVENTS
