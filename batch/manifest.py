@@ -245,7 +245,7 @@ class Snapshot(_Part):
     tandem: str = Field(default_factory=tandem_version)
     topic: str
     partitions: list[PartitionRange]
-    model: ModelUsed | None
+    model: ModelUsed | None = None
     rows: int
     columns: list[Column]
     parts: list[PartFile]
@@ -260,7 +260,7 @@ _ANY: Final[TypeAdapter[Manifest]] = TypeAdapter(Annotated[Manifest, Field(discr
 def write_manifest(folder: Folder, manifest: Manifest) -> None:
     """Writes a folder's manifest: from here on its parts count."""
     with folder.new_file(MANIFEST_FILE) as file:
-        file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
+        file.write(manifest.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
 
 
 def has_manifest(folder: Path) -> bool:

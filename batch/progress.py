@@ -76,12 +76,12 @@ class Meter:
             print(f"{what}: {counted}, {share:.0%}, about {left:.0f} s left", file=sys.stderr, flush=True)
 
 
-def show_summary(title: str, lines: Mapping[str, str]) -> None:
+def show_summary(lines: Mapping[str, str]) -> None:
     """Prints a run's closing summary on standard output."""
-    console = Console(highlight=False)
-    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    console = Console(highlight=False, markup=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
-    table.add_column(justify="right", overflow="fold")
+    table.add_column(overflow="fold")
     for name, value in lines.items():
         table.add_row(name, value)
     console.print(table)

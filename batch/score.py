@@ -206,7 +206,7 @@ def _show(settings: ScoreSettings, manifest: Predictions) -> None:
         "model": f"{manifest.model.id} {manifest.model.sha256[:12]}",
         "output": f"{settings.output} ({len(manifest.parts) + len(manifest.rejected)} files)",
     }
-    show_summary("", lines)
+    show_summary(lines)
 
 
 def _check_error_rate(settings: ScoreSettings, counts: Counts) -> None:

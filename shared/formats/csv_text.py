@@ -9,7 +9,9 @@ import io
 import os
 import re
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final
 
@@ -30,6 +32,7 @@ _LONGEST_HEADER: Final = 1024 * 1024
 _DELIMITERS: Final = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}
 # Stands for bytes that are not UTF-8. A character that Unicode sets aside never to be exchanged.
 _MARK: Final = "\ufdd0"
+_CARRIAGE_RETURN: Final = ord("\r")
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")
 
 
@@ -132,10 +135,11 @@ def _read(path: Path, wanted: Wanted, block_bytes: int) -> Iterator[Chunk]:
                 last = pc.cast(batch.column(batch.num_columns - 1)[-1:], pa.binary())[0].as_py()
             picked = pa.RecordBatch.from_arrays(batch.columns[: len(chosen)], list(chosen.values()))
             rows, before = ragged.place(batch.num_rows)
-            for start in range(0, max(len(rows), 1), wanted.batch_rows):
+            for start in range(0, len(rows), wanted.batch_rows):
                 part = rows[start : start + wanted.batch_rows]
-                yield _chunk(picked.slice(start, len(part)), part, source, before, done)
-                before = []
+                passed = bisect_left(before, part[-1], key=attrgetter("row"))
+                yield _chunk(picked.slice(start, len(part)), part, source, before[:passed], done)
+                del before[:passed]
         for rejections in ragged.rest(wanted.batch_rows):
             yield Chunk(np.empty(0, np.int64), empty, text=True, rejections=rejections, done=1.0)
         _check_last_quote(path, file, ragged, last)
@@ -234,7 +238,12 @@ class _Utf8(io.RawIOBase):
         """Up to `size` bytes, as valid UTF-8; none only at the end of the file."""
         # Marks are longer than what they stand for, and Arrow has room for `size` bytes.
         self._ready = self._ready or self._more(size)
-        block, self._ready = self._ready[:size], self._ready[size:]
+        # Arrow drops a line feed that begins a block after one that ends in a carriage return, in quotes too.
+        if len(self._ready) == 1:
+            self._ready += self._more(size)
+        end = min(size, len(self._ready))
+        end -= end > 1 and self._ready[end - 1] == _CARRIAGE_RETURN
+        block, self._ready = self._ready[:end], self._ready[end:]
         return block
 
     def _more(self, size: int) -> bytes:
@@ -294,7 +303,11 @@ class _Ragged:
             self.next = max(self.next, taken[-1][0] + 1)
         return [
             Rejection(
-                row, Reason.RAGGED_ROW, None, f"the row has {width:,} fields; the header has {self._width:,}"
+                row, Reason.RAGGED_ROW, None, f"the row has {_fields(width)}; the header has {self._width:,}"
             )
             for row, width in taken
         ]
+
+
+def _fields(count: int) -> str:
+    return f"{count:,} field" if count == 1 else f"{count:,} fields"

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import InputError
@@ -73,6 +73,8 @@ def test_only_wanted_columns_are_read_under_their_declared_names(tmp_path: Path)
     assert chunk.batch.to_pylist() == [{"feature": "2", "id": "3"}]
 
 
+@example(content=[["", ""]] * 3 + [["", "", ""], ["", ""]] * 3)
+@example(content=[["x" * n, "\r\n"] for n in range(80)])
 @given(
     content=st.lists(
         st.lists(st.text(alphabet='ab"\n,\ré', max_size=5), min_size=1, max_size=4).filter(

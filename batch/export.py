@@ -1,0 +1,157 @@
+"""`python -m batch export`: a snapshot of a topic, with the range of offsets that it covers."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+
+from batch.folder import Folder
+from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, write_manifest
+from batch.pipeline import ahead
+from batch.progress import Meter, show_summary
+from batch.snapshots import inputs_column, snapshot_schema
+from batch.topics import Extent, extents, read_records
+from batch.writers import ROWS_PER_PART, ParquetSink, PartWriter
+from shared import logs
+from shared.errors import ExitCode
+from shared.kafka.columns import RecordColumns
+from shared.kafka.connection import KafkaSettings
+from shared.predict import Predictor
+from shared.settings import CommandSettings, load, shown
+
+
+class ExportSettings(KafkaSettings, CommandSettings):
+    """Writes a snapshot of a topic to Parquet files.
+
+    The ends of all partitions are fixed first; then each is read from its beginning up to there, committed
+    records only. With a model the events' inputs are parsed too, so that `python -m batch score` need not
+    parse them again. manifest.json, with the offsets that the snapshot covers, is written last.
+
+    Example:
+      python -m batch export customers --output snapshot --model models/churn
+      python -m batch score snapshot --model models/churn --output scored
+    """
+
+    topic: CliPositionalArg[str] = Field(description="The topic to read.")
+    output: Path = Field(description="A folder that is new or empty.")
+    model: Path | None = Field(None, description="A model's directory, by whose inputs to parse the events.")
+    part_rows: int = Field(ROWS_PER_PART, ge=1, description="The most rows of a part file.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command.
+
+    Raises:
+        TandemError: The broker, the topic, the model or the output folder cannot be used.
+    """
+    settings = load(ExportSettings, arguments, "python -m batch export")
+    logs.set_up()
+    manifest = export(settings)
+    lines = {
+        "topic": manifest.topic,
+        "partitions": f"{len(manifest.partitions)}",
+        "rows": f"{manifest.rows:,}",
+        "rows/s": f"{manifest.run.rows_per_second:,.0f}",
+        "inputs": f"parsed for {manifest.model.id}" if manifest.model else "not parsed: no --model given",
+        "output": f"{settings.output} ({len(manifest.parts)} files)",
+    }
+    show_summary(lines)
+    return ExitCode.DONE
+
+
+def export(settings: ExportSettings) -> Snapshot:
+    """Writes a snapshot.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        TandemError: The broker, the topic, the model or the output folder cannot be used.
+    """
+    started, begin = datetime.now(UTC), time.monotonic()
+    predictor = None if settings.model is None else Predictor.load(settings.model)
+    folder = Folder(settings.output)
+    folder.check()
+    wanted = extents(settings, settings.topic)
+    folder.create()
+    schema = snapshot_schema(None if predictor is None else predictor.model.schema)
+    parts = PartWriter(
+        folder, "part", "parquet", lambda file: ParquetSink(file, schema), part_rows=settings.part_rows
+    )
+    with parts, Meter() as meter:
+        rows = _write_all(settings, wanted, predictor, parts, meter)
+    manifest = Snapshot(
+        topic=settings.topic,
+        partitions=[
+            PartitionRange(partition=partition, start=extent.start, end=extent.end, rows=rows[partition])
+            for partition, extent in wanted.items()
+        ],
+        model=None if predictor is None else ModelUsed.of(predictor.model),
+        rows=sum(rows.values()),
+        columns=Column.all_of(schema),
+        parts=parts.parts,
+        settings={name: value for name, value in shown(settings).items() if name != "output"},
+        run=Run.of(started, time.monotonic() - begin, sum(rows.values())),
+    )
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _write_all(
+    settings: ExportSettings,
+    wanted: Mapping[int, Extent],
+    predictor: Predictor | None,
+    parts: PartWriter,
+    meter: Meter,
+) -> dict[int, int]:
+    """Writes one partition after the other: the same topic gives the same bytes.
+
+    Returns:
+        The number of records of each partition.
+    """
+    total = sum(extent.end - extent.start for extent in wanted.values()) or 1
+    rows, behind = dict.fromkeys(wanted, 0), 0
+    for partition, extent in wanted.items():
+        for batch, last in ahead(_batches(settings, partition, extent, predictor)):
+            parts.write(batch)
+            rows[partition] += batch.num_rows
+            meter.add(batch.num_rows, settings.topic, (behind + last - extent.start) / total)
+        parts.end_part(partition)
+        behind += extent.end - extent.start
+    return rows
+
+
+def _batches(
+    settings: ExportSettings, partition: int, extent: Extent, predictor: Predictor | None
+) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The records of a partition as columns, and the last offset of each batch."""
+    schema = snapshot_schema(None if predictor is None else predictor.model.schema)
+    for columns in ahead(read_records(settings, settings.topic, {partition: extent})):
+        yield record_batch(columns, schema, predictor), columns.offsets[-1]
+
+
+def record_batch(columns: RecordColumns, schema: pa.Schema, predictor: Predictor | None) -> pa.RecordBatch:
+    """Records as the rows of a snapshot.
+
+    Args:
+        columns: The records.
+        schema: The snapshot's columns.
+        predictor: By whose model's inputs to parse the events; None leaves them as they are.
+    """
+    count = len(columns)
+    arrays = [
+        pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([columns.topic])),
+        pa.array(np.full(count, columns.partition, np.int32)),
+        pa.array(columns.offsets, pa.int64()),
+        pa.array(columns.timestamps, pa.timestamp("ms", "UTC")),
+        pa.array(columns.keys, pa.binary()),
+        pa.array(columns.values, pa.binary()),
+    ]
+    if predictor is not None:
+        arrays.append(inputs_column(predictor.model.schema, predictor.parse_json(columns.values)))
+    return pa.record_batch(arrays, schema=schema)
