@@ -21,7 +21,8 @@ _CEILING = """
 import sys, pyarrow.parquet as pq
 source, target, *columns = sys.argv[1:]
 file = pq.ParquetFile(source, pre_buffer=False)
-with pq.ParquetWriter(target, file.schema_arrow.empty_table().select(columns[:4]).schema, compression="zstd") as out:
+schema = file.schema_arrow.empty_table().select(columns[:4]).schema
+with pq.ParquetWriter(target, schema, compression="zstd") as out:
     for batch in file.iter_batches(65536, columns):
         out.write_batch(batch.select(columns[:4]))
 """
