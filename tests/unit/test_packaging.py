@@ -48,6 +48,7 @@ def test_the_wheel_holds_the_shipped_models_to_the_byte(wheel: zipfile.ZipFile) 
     models = {
         f"shared/shipped/{path.relative_to(ROOT / 'models').as_posix()}": path.read_bytes()
         for path in (ROOT / "models").glob("*/*")
+        if (path.parent / "model.json").is_file()
     }
     shipped = {name for name in wheel.namelist() if name.startswith("shared/shipped/")}
     assert {name: wheel.read(name) for name in shipped} == models
