@@ -108,6 +108,12 @@ _DAMAGED = (client.CorruptRecordError, client.LogTruncationError)
 # Once a transaction has failed, the client answers each further call with a plain KafkaError that only
 # carries the name of the first cause in its text.
 _NAMED_IN_TEXT = (_FENCED, _STALE)
+# What those plain errors say; an abort then ends the transaction, or a new client does.
+_FAILED_BEFORE = (
+    "in an error state",
+    "previous transactional or idempotent request has failed",
+    "Invalid transition attempted",
+)
 
 
 def _fenced(error: Exception, doing: str) -> Exception:
@@ -172,6 +178,8 @@ def translate(error: client.KafkaError, doing: str) -> Exception:
         named = kinds in _NAMED_IN_TEXT and any(kind.__name__ in text for kind in kinds)
         if named or isinstance(error, kinds):
             return meaning(error, doing)
+    if any(words in text for words in _FAILED_BEFORE):
+        return _aborted(error, doing)
     return BrokerRefusedError(f"Kafka failed while {doing}: {error}")
 
 

@@ -253,8 +253,14 @@ class Writer:
                 writing; see `BatchFuture.result`.
         """
         waiting, self._open = self._open, []
-        for future in waiting:
-            future.result(deadline)
+        try:
+            for future in waiting:
+                future.result(deadline)
+        except Exception:
+            if self._options["transactional_id"] is not None:
+                # Told once is not enough: until the abort, no commit may pass over a batch that failed.
+                self._open = waiting
+            raise
 
     # --- transactions -----------------------------------------------------------------------------
 

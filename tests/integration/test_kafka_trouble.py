@@ -13,7 +13,7 @@ from shared.errors import BrokerUnreachableError, ConfigurationError
 from shared.kafka import choice
 from shared.kafka.columns import NewRecords
 from shared.kafka.connection import KafkaSettings, wait_for_broker
-from shared.kafka.errors import RecordTooLargeError
+from shared.kafka.errors import RecordTooLargeError, TransactionAbortedError
 from shared.kafka.reader import Reader
 from shared.kafka.topics import describe_topics
 from shared.kafka.writer import Writer
@@ -57,9 +57,12 @@ def test_a_limit_lowered_meanwhile_fails_the_batch_and_is_kept_to_from_then_on(
     with pytest.raises(RecordTooLargeError, match="too large for topic"):
         refused.result(Deadline.after(20))
     with pytest.raises(RecordTooLargeError):
-        sender.commit_transaction() if transactional else sender.flush(Deadline.after(20))
-
+        sender.flush(Deadline.after(20))
     if transactional:
+        with pytest.raises(RecordTooLargeError):
+            sender.commit_transaction()
+        with pytest.raises(TransactionAbortedError):
+            sender.write(records(topic, [b"too late"]))
         sender.abort_transaction()
         sender.begin()
     # The limit is known now: many records are split, and the sequence numbers go on without a gap.

@@ -7,6 +7,7 @@ from kafka import codec
 from kafka.errors import CorruptRecordError
 from kafka.record.memory_records import MemoryRecords
 
+from shared.kafka import codec as codec_module
 from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, decode_records, encode_records
 from shared.kafka.columns import Header, NewRecords
 from shared.kafka.fast import built, column_records, library_built, library_records
@@ -28,7 +29,7 @@ BYTES = st.none() | st.binary(max_size=80) | LENGTHS.map(lambda length: b"x" * l
 HEADERS = st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size=5)), max_size=3)
 ROWS = st.lists(st.tuples(TIMES, BYTES, BYTES, HEADERS), min_size=1, max_size=8)
 # Repeated, a few rows make a batch long enough to be decoded by column.
-TIMES_OVER = st.sampled_from([1, 2, 30])
+TIMES_OVER = st.sampled_from([1, 2, 60])
 
 
 def encoded(rows: list[Row], compression: int) -> bytes:
@@ -40,7 +41,7 @@ def encoded(rows: list[Row], compression: int) -> bytes:
 @settings(deadline=None, max_examples=60)
 @given(rows=ROWS, over=TIMES_OVER)
 @example(rows=[(0, None, None, []), (5, b"", b"", [("", None)])], over=1)
-@example(rows=[(9, b"k", b"v", []), (3, None, b"v" * 900, [("n", b"")])], over=30)
+@example(rows=[(9, b"k", b"v", []), (3, None, b"v" * 9000, [("n", b"")])], over=30)
 def test_the_library_reads_what_we_encode(rows: list[Row], over: int, compression: int) -> None:
     rows = rows * over
     expected = [(offset, *row) for offset, row in enumerate(rows)]
@@ -51,7 +52,7 @@ def test_the_library_reads_what_we_encode(rows: list[Row], over: int, compressio
 @settings(deadline=None, max_examples=60)
 @given(rows=ROWS, over=TIMES_OVER)
 @example(rows=[(0, None, None, []), (5, b"", b"", [("", None)])], over=1)
-@example(rows=[(9, b"k", b"v", []), (3, None, b"v" * 900, [("n", b"")])], over=30)
+@example(rows=[(9, b"k", b"v", []), (3, None, b"v" * 9000, [("n", b"")])], over=30)
 def test_we_read_what_the_library_encodes(rows: list[Row], over: int, compression: int) -> None:
     data = library_built(rows * over, compression)
     assert column_records(data) == library_records(data)
@@ -108,6 +109,18 @@ def test_damaged_bytes_are_refused_where_the_library_refuses_them(
         assert any(record_attributes(body, len(rows)))
 
 
+@pytest.mark.parametrize("rows", [3, 60], ids=["by row", "by column"])
+def test_every_flipped_bit_is_refused_or_read_as_the_library_reads_it(rows: int) -> None:
+    many: list[Row] = [(row, b"key", None if row % 2 else b"v" * 70, [("n", b"v")]) for row in range(rows)]
+    whole = library_built(many)
+    last = len(library_built(many[:-1]))
+    for at in range(last, len(whole)):
+        for bit in range(8):
+            body = whole[BATCH_HEADER:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :]
+            ours, library = outcome(body, rows), library_outcome(whole[:BATCH_HEADER] + body)
+            assert ours == library or any(record_attributes(body, rows)), (at, bit)
+
+
 def record_attributes(body: bytes, count: int) -> list[int]:
     """Each record's attributes, found by the lengths alone."""
     attributes, at = [], 0
@@ -155,6 +168,16 @@ def test_batches_cut_to_a_limit_keep_it_and_every_row(rows: list[Row], over: int
         cut = records.rows(start, stop)
         if stop - start > 1:
             assert len(built(encode_records(cut.keys, cut.values, cut.headers, cut.timestamp))) <= limit
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 8191, 8192, 12_288, 16_384, 100_000, 1_000_000])
+def test_usual_batches_are_decoded_by_column(length: int) -> None:
+    keys = [None if row % 3 else b"key %d" % row for row in range(60)]
+    batch = encode_records(keys, [b"v" * length] * 60, None, list(range(5, 65)))
+    arguments = bytes(batch.buffer[BATCH_HEADER:]), 60, 7, batch.first_timestamp
+    by_column = codec_module._decode_by_column(*arguments)
+    assert by_column is not None, "only slower, and nobody would notice"
+    assert by_column == codec_module._decode_by_row(*arguments)
 
 
 def test_a_batch_has_at_most_so_many_rows() -> None:
