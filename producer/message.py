@@ -1,8 +1,9 @@
 """What is sent: a key and a value."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import msgspec
 
 
 class Message(NamedTuple):
@@ -21,10 +22,10 @@ def from_event(event: Mapping[str, Any], key: str) -> Message:
     """The message for an event.
 
     Args:
-        event: Its fields.
+        event: Its fields, all numbers finite.
         key: The field that holds the customer's id.
     """
-    return Message(key_of(event.get(key)), json.dumps(event).encode())
+    return Message(key_of(event.get(key)), msgspec.json.encode(event))
 
 
 def key_of(customer_id: object) -> bytes | None:

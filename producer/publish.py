@@ -152,12 +152,15 @@ class Publisher:
         due = itertools.repeat(_BATCH_EVENTS) if due is None else due
         wanted = next(due, 0)
         while wanted and not ended():
-            batch = _take(messages, wanted)
+            batch, broken = _take(messages, wanted)
+            if batch:
+                self._send(batch)
+                self._make_room(ended)
+                progress(self.tally)
+            if broken is not None:
+                raise broken
             if not batch:
                 return
-            self._send(batch)
-            self._make_room(ended)
-            progress(self.tally)
             # A batch of large events may be smaller than what is due.
             wanted = wanted - len(batch) or next(due, 0)
 
@@ -249,13 +252,16 @@ def _size(message: Message) -> int:
     return len(message.value or b"") + _OVERHEAD
 
 
-def _take(messages: Iterator[Message], most: int) -> list[Message]:
-    """The next messages, at most so many and not much more than _BATCH_BYTES."""
+def _take(messages: Iterator[Message], most: int) -> tuple[list[Message], TandemError | None]:
+    """The next messages, at most so many and not much more than _BATCH_BYTES; and why there are no more."""
     taken: list[Message] = []
     room = _BATCH_BYTES
-    for message in itertools.islice(messages, min(most, _BATCH_EVENTS)):
-        taken.append(message)
-        room -= _size(message)
-        if room <= 0:
-            break
-    return taken
+    try:
+        for message in itertools.islice(messages, min(most, _BATCH_EVENTS)):
+            taken.append(message)
+            room -= _size(message)
+            if room <= 0:
+                break
+    except TandemError as error:
+        return taken, error
+    return taken, None
