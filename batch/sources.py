@@ -196,7 +196,7 @@ def _object(value: bytes | None) -> dict[str, Any]:
         return {}
     try:
         event = msgspec.json.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}
 
