@@ -70,10 +70,12 @@ class LinearScorer(Scorer):
     def score(self, frame: Frame) -> Floats:
         """The sum, through the link."""
         total = np.full(frame.count, self._intercept)
-        for name, weight in self._terms:
-            column = frame.columns[name]
-            # One multiplication and one addition a term, in a fixed order: no BLAS, whose order varies.
-            total += column * weight if isinstance(weight, float) else weight[column]
+        # A sum beyond float64 is a score like any other, or no number and rejected; not a warning.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for name, weight in self._terms:
+                column = frame.columns[name]
+                # One multiplication and one addition a term, in a fixed order: no BLAS, whose order varies.
+                total += column * weight if isinstance(weight, float) else weight[column]
         return sigmoid(total) if self._logistic else total
 
 
