@@ -7,6 +7,7 @@ zone). In a text table (a CSV file) shared/cells.py says what a cell stands for.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
@@ -28,6 +29,7 @@ from shared.frame import (
 )
 from shared.schema import (
     EVENT_ID,
+    MAX_ID_LENGTH,
     MAX_INT64,
     MIN_INT64,
     OCCURRED_AT,
@@ -104,7 +106,7 @@ class TableParser:
         if not places:
             return None
         array: Array = batch.column(places[-1])
-        if pt.is_dictionary(array.type) and not pt.is_string(array.type.value_type):
+        if pt.is_dictionary(array.type) and not _is_plain_dictionary(array):
             array = array.dictionary_decode()
         if pt.is_large_string(array.type) or pt.is_string_view(array.type):
             array = array.cast(pa.string())
@@ -195,8 +197,10 @@ class TableParser:
         rejections: tuple[Rejection, ...] = ()
         bad = problems.codes != 0
         if bad.any():
+            # Each field is read once, however many rows it rejects.
+            find = cache(lambda name: self._find(batch, name, text))
             rejections = tuple(
-                self._rejection(batch, text, problems, row) for row in np.flatnonzero(bad).tolist()
+                self._rejection(batch, find, text, problems, row) for row in np.flatnonzero(bad).tolist()
             )
             keep = ~bad
             mask = pa.array(keep)
@@ -205,14 +209,21 @@ class TableParser:
         has_event_ids = event_ids.null_count < len(event_ids)
         return Parsed(count, rows, customer_ids, event_ids if has_event_ids else None, frame, rejections)
 
-    def _rejection(self, batch: pa.RecordBatch, text: bool, problems: _Problems, row: int) -> Rejection:
+    def _rejection(
+        self,
+        batch: pa.RecordBatch,
+        find: Callable[[str], Array | None],
+        text: bool,
+        problems: _Problems,
+        row: int,
+    ) -> Rejection:
         code, place = int(problems.codes[row]), int(problems.places[row])
         known = len(self._schema.fields)
         if code == _UNKNOWN_FIELD:
             reason, field = Reason.UNKNOWN_FIELD, batch.schema.names[place - known]
         else:
             reason, field = cast("Reason", VALUE_PROBLEMS[code]), self._schema.fields[place]
-        array = self._find(batch, field, text)
+        array = find(field)
         value = None if array is None else _value(array, row)
         if text and isinstance(value, str):
             value = self._cell(field, value)
@@ -223,6 +234,11 @@ class TableParser:
             return read_id(text, self._schema.key_type if field == self._schema.key else None)
         declared = next((item.type for item in self._schema.features if item.name == field), None)
         return read_cell(text, declared)
+
+
+def _is_plain_dictionary(array: Array) -> bool:
+    """Whether a dictionary holds texts alone; a null among them would not show in the null count."""
+    return pt.is_string(array.type.value_type) and not array.dictionary.null_count
 
 
 def _value(array: Array, row: int) -> object:
@@ -295,21 +311,27 @@ def _read_whole(cells: Array) -> tuple[Array, npt.NDArray[np.int8]]:
 
 def _typed_ids(array: Array, declared: InputType | None) -> tuple[Array, npt.NDArray[np.int8]]:
     """Ids of a type that was declared, integers as int64, and the problem of those that are none."""
-    found = _wrong_id_type(array, declared).astype(np.int8) * np.int8(_WRONG_TYPE)
-    if pt.is_uint64(array.type) and not found.any():
+    count = len(array)
+    if not _is_id_type(array.type, declared):
+        return pa.nulls(count, pa.string()), np.full(count, _WRONG_TYPE, np.int8)
+    found = np.zeros(count, np.int8)
+    beyond = None
+    if pt.is_uint64(array.type):
         beyond = pc.greater(array, pa.scalar(MAX_INT64, pa.uint64()))
+    elif pt.is_string(array.type):
+        beyond = pc.greater(pc.utf8_length(array), MAX_ID_LENGTH)
+    if beyond is not None:
         found[pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)] = _OUT_OF_RANGE
     return (array.cast(pa.int64(), safe=False) if pt.is_integer(array.type) else array), found
 
 
-def _wrong_id_type(array: Array, declared: InputType | None) -> Mask:
+def _is_id_type(kind: pa.DataType, declared: InputType | None) -> bool:
     accepted: dict[InputType | None, Callable[[pa.DataType], bool]] = {
         "integer": pt.is_integer,
         "string": pt.is_string,
         None: lambda kind: pt.is_integer(kind) or pt.is_string(kind),
     }
-    fits = pt.is_null(array.type) or accepted[declared](array.type)
-    return np.zeros(len(array), np.bool_) if fits else np.ones(len(array), np.bool_)
+    return bool(pt.is_null(kind) or accepted[declared](kind))
 
 
 def _codes(array: Array, categories: Array) -> tuple[Column, Mask | None]:
