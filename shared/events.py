@@ -61,6 +61,15 @@ _REASON_OF_ERROR: Final = {
     "extra_forbidden": Reason.UNKNOWN_FIELD,
 }
 
+_JSON_NAMES: Final = {
+    list: "array",
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
+
 
 class EventParser:
     """Validates event bytes against one schema.
@@ -155,7 +164,7 @@ class EventParser:
         of_field = [error for error in errors if error["loc"][0] == first["loc"][0]]
         reasons = {_reason(error) for error in of_field}
         value = first["input"]
-        if value is None:
+        if value is None and reasons != {Reason.UNKNOWN_FIELD}:
             reason = Reason.MISSING_FIELD
         elif len(reasons) == 1:
             reason = reasons.pop()
@@ -239,7 +248,7 @@ def _reason(error: ErrorDetails) -> Reason:
 
 def _rejection_of_whole(row: int, error: ErrorDetails) -> Rejection:
     if error["type"] != "json_invalid":
-        kind = type(error["input"]).__name__
+        kind = _JSON_NAMES.get(type(error["input"]), "value")
         return Rejection(row, Reason.NOT_OBJECT, None, f"the event is a JSON {kind}, not an object")
     said = str(error.get("ctx", {}).get("error", ""))
     if "recursion limit" in said:

@@ -4,6 +4,7 @@ shared/events.py makes the JSON validator from it and shared/tables.py the colum
 tests/laws says that they accept and reject the same rows for the same reason.
 """
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ OCCURRED_AT: Final = "occurred_at"
 
 
 _RFC3339: Final = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}):(\d{2})(?:\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}):(\d{2})(?:\.\d+)?([Zz]|[+-]\d{2}:?\d{2})", re.ASCII
 )
 
 
@@ -111,8 +112,10 @@ class Input(BaseModel):
             raise ValueError(f"input {self.name!r} has values, which only a category has")
         if not self.numeric and (self.minimum is not None or self.maximum is not None):
             raise ValueError(f"input {self.name!r} has bounds, which only a number or an integer has")
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ValueError(f"input {self.name!r} has a minimum above its maximum")
+        if self.lowest is not None and self.highest is not None and self.lowest > self.highest:
+            raise ValueError(
+                f"input {self.name!r} allows nothing: at least {self.lowest:g}, at most {self.highest:g}"
+            )
         self._check_default()
         return self
 
@@ -133,7 +136,7 @@ class Input(BaseModel):
     def _allows(self, number: float) -> bool:
         low, high = self.lowest, self.highest
         in_range = (low is None or number >= low) and (high is None or number <= high)
-        return in_range and (self.type == "number" or number.is_integer())
+        return math.isfinite(number) and in_range and (self.type == "number" or number.is_integer())
 
 
 def _tighter(pick: Any, declared: float | None, implied: float | None) -> float | None:
@@ -223,19 +226,19 @@ def detail_for(schema: Schema, field: str, reason: Reason, value: object = None)
         value: The value as it came; shortened in the sentence.
     """
     declared = next((item for item in schema.inputs if item.name == field), None)
-    shown = _shown(value)
+    shown = _shown(value, exactly=field in (schema.key, EVENT_ID))
     match reason:
         case Reason.MISSING_FIELD:
             return f"{field} is missing or null"
         case Reason.UNKNOWN_CATEGORY:
-            known = ", ".join(declared.values or ()) if declared else ""
+            known = ", ".join(map(repr, declared.values or ())) if declared else ""
             return f"{field} is {shown}, which is not one of: {known}"
         case Reason.OUT_OF_RANGE:
             return f"{field} is {shown}, {_range(schema, declared, field)}"
         case Reason.NOT_FINITE:
             return f"{field} is not a finite number"
         case Reason.UNKNOWN_FIELD:
-            return f"{field} is not declared, and the model is strict"
+            return f"{_shortened(field)} is not declared, and the model is strict"
         case _:
             return f"{field} is {shown}, which is not {_expected(schema, field)}"
 
@@ -243,13 +246,18 @@ def detail_for(schema: Schema, field: str, reason: Reason, value: object = None)
 def _range(schema: Schema, declared: Input | None, field: str) -> str:
     if declared is None or field in (schema.key, EVENT_ID):
         return f"but an id is an int64 or has at most {MAX_ID_LENGTH:,} characters"
-    low = None if declared.lowest is None else f"at least {_shown(declared.lowest)}"
-    high = None if declared.highest is None else f"at most {_shown(declared.highest)}"
-    return "which is not " + " and ".join(bound for bound in (low, high) if bound)
+    if declared.lowest is None:
+        return f"which is above {_shown(declared.highest)}"
+    if declared.highest is None:
+        return f"which is below {_shown(declared.lowest)}"
+    return f"which is not between {_shown(declared.lowest)} and {_shown(declared.highest)}"
 
 
 def is_rfc3339(text: str) -> bool:
-    """Whether a text is an RFC 3339 time with its offset: `2026-01-31T12:00:00Z`, a leap second included."""
+    """Whether a text is an RFC 3339 time with its offset: `2026-01-31T12:00:00Z`, a leap second included.
+
+    The offset's colon may be left out (`+0530`), as strftime's `%z` and msgspec have it.
+    """
     match = _RFC3339.fullmatch(text)
     if match is None:
         return False
@@ -273,10 +281,22 @@ def _expected(schema: Schema, field: str) -> str:
     return f"{article} {declared.type if declared.type != 'category' else 'string'}"
 
 
-def _shown(value: object, limit: int = 60) -> str:
-    """A value for a sentence: short, and 1.0 as 1, since a float64 does not tell them apart."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value) if abs(value) < 2**1023 else value
-        value = int(number) if isinstance(number, float) and number.is_integer() else number
-    text = repr(value)
+def _shown(value: object, *, exactly: bool = False) -> str:
+    """A value for a sentence: short, and 1.0 as 1 (unless exactly), as a float64 is either."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float) and not exactly:
+        value = _like_float64(value)
+    return _shortened(repr(value))
+
+
+def _like_float64(number: float) -> float:
+    try:
+        number = float(number)
+    except OverflowError:
+        return number  # a whole number beyond float64
+    return int(number) if number.is_integer() else number
+
+
+def _shortened(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
