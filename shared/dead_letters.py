@@ -24,7 +24,8 @@ ATTEMPT: Final = "tandem.attempt"
 
 #: The most bytes that the headers add to an event; the dead-letter topic must take as much more.
 MAX_HEADER_BYTES: Final = 8 * 1024
-_MAX_TEXT: Final = 1000
+# In characters, of which one takes up to four bytes; for the field and for the sentence.
+_MAX_TEXT: Final = 900
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class Predictor:
         return self._events.parse(values)
 
     def check_golden_rows(self) -> None:
-        """Scores the golden rows at several batch sizes, by both paths.
+        """Scores the golden rows at several batch sizes, as events.
 
         Raises:
             ModelError: Naming the golden row, its expected and its actual score.

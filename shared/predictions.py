@@ -75,6 +75,8 @@ class PredictionEncoder:
         Returns:
             One JSON object a scored row.
         """
+        if len(numbers) != len(outcome.rows):
+            raise ValueError(f"{len(numbers)} numbers for {len(outcome.rows)} scored rows")
         if not len(outcome.rows):
             return []
         ids = [f"{prefix}{number}" for number in numbers]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import ModelError
 from shared.models.base import Scorer
@@ -44,8 +44,15 @@ class Artifact(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file: str = Field(pattern=r"^[^/\\]+$")
+    file: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, file: str) -> str:
+        if file in ("", ".", "..") or not file.isprintable() or "/" in file or "\\" in file:
+            raise ValueError("must be the name of a file inside the model directory, not a path")
+        return file
 
 
 class GoldenRow(BaseModel):
@@ -99,8 +106,8 @@ class Declaration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)
     kind: str
     description: str = ""
     key: FieldName = "customer_id"
@@ -192,9 +199,9 @@ def first_problem(error: ValidationError) -> str:
 def _read_declaration(path: Path) -> Declaration:
     try:
         text = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         hint = f"A model is a directory with a {MODEL_FILE}; see docs/models.md."
-        if path.parent.is_file() or path.parent.suffix in _PICKLES:
+        if path.parent.is_file() or path.parent.suffix.lower() in _PICKLES:
             hint = "Give the model's directory, not a file. Pickles are never loaded: they can run any code."
         raise ModelError(f"{path.parent}: no {MODEL_FILE} found there", hint=hint) from None
     except OSError as error:
@@ -215,7 +222,7 @@ def _read_artifact(directory: Path, declaration: Declaration, kind: type[Scorer]
     if not kind.needs_artifact:
         raise ModelError(f"artifact: a {kind.kind} model has none", hint="Remove the field.")
     path = directory / artifact.file
-    if path.suffix in _PICKLES:
+    if path.suffix.lower() in _PICKLES:
         raise ModelError(
             f"artifact: {artifact.file} is a pickle, which can run any code when it is loaded",
             hint="Save the model in its library's own format.",

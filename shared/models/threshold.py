@@ -21,8 +21,9 @@ class ThresholdScorer(Scorer):
     def load(cls, schema: Schema, artifact: bytes) -> Self:  # noqa: ARG003 - the kind has no artifact
         """Takes the one declared feature, which must be numeric."""
         if len(schema.features) != 1 or not schema.features[0].numeric:
+            declared = ", ".join(f"{feature.name} ({feature.type})" for feature in schema.features)
             raise ModelError(
-                f"a threshold model takes exactly one numeric input, not {len(schema.features)}",
+                f"a threshold model takes exactly one numeric input, not {declared}",
                 hint="Declare one input of type number or integer besides the key.",
             )
         return cls(schema.features[0].name)
