@@ -3,16 +3,18 @@
 import sys
 from collections.abc import Sequence
 
-from batch import compare, export, score
+from batch.compare import main as compare
+from batch.export import main as export
+from batch.score import main as score
 from shared.command import choose, run
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the subcommand that the first argument names."""
     commands = {
-        "score": (score.main, "score the rows of files, or of a snapshot of a topic"),
-        "export": (export.main, "write a snapshot of a topic to files"),
-        "compare": (compare.main, "compare the predictions of the stream with those of a batch"),
+        "score": (score, "score the rows of files, or of a snapshot of a topic"),
+        "export": (export, "write a snapshot of a topic to files"),
+        "compare": (compare, "compare the predictions of the stream with those of a batch"),
     }
     command, rest = choose("python -m batch", commands, arguments)
     return run(command, rest)

@@ -1,0 +1,141 @@
+"""Predictions and rejections as columns for comparing, from files of any format and from JSON values."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.errors import InputError
+from shared.files import read_file
+from shared.models.directory import RESERVED_OUTPUTS
+
+JoinColumn = Literal["prediction_id", "customer_id", "event_id"]
+
+PREDICTIONS: Final = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("score", pa.float64()),
+        pa.field("decision", pa.bool_()),
+        pa.field("model", pa.string()),
+        pa.field("model_sha256", pa.string()),
+    ]
+)
+REJECTIONS: Final = pa.schema([pa.field("id", pa.string()), pa.field("reason", pa.string())])
+_HINT: Final = "Name a topic of predictions, an output folder of a batch run, or one of its files."
+
+
+class PredictionDecoder:
+    """Reads predictions as the stream writes them.
+
+    Args:
+        on: The field to join by.
+    """
+
+    def __init__(self, on: JoinColumn) -> None:
+        self._on = on
+        self._decode: Any = None
+
+    def table(self, name: str, values: Sequence[bytes | None]) -> pa.Table:
+        """The predictions as columns of PREDICTIONS.
+
+        Args:
+            name: Where they come from, for the message.
+            values: One JSON object each.
+
+        Raises:
+            InputError: A value is no prediction.
+        """
+        try:
+            if self._decode is None and values:
+                self._decode = self._decoder_for(values[0])
+            rows = [self._decode(value) for value in values]
+        except (msgspec.MsgspecError, TypeError, RecursionError) as error:
+            raise InputError(f"{name}: not a prediction: {error}", hint=_HINT) from error
+        ids, scores, decisions, models, digests = (
+            [getattr(row, field) for row in rows]
+            for field in ("id", "score", "decision", "model", "model_sha256")
+        )
+        texts = [value if value is None or isinstance(value, str) else str(value) for value in ids]
+        return pa.table([texts, scores, decisions, models, digests], schema=PREDICTIONS)
+
+    def _decoder_for(self, first: bytes | None) -> Any:
+        fields = msgspec.json.decode(first or b"", type=dict[str, Any])
+        row = msgspec.defstruct(
+            "ReadPrediction",
+            [
+                ("id", int | str | None, None),
+                ("score", float),
+                ("decision", bool),
+                ("model", str),
+                ("model_sha256", str),
+            ],
+            rename={"id": self._on, "decision": decision_among(list(fields))},
+            kw_only=True,
+            gc=False,
+        )
+        return msgspec.json.Decoder(row).decode
+
+
+def decision_among(names: Sequence[str]) -> str:
+    """The field that holds the decision: the one whose name the model has chosen.
+
+    Raises:
+        TypeError: There is none, or several could be it: these are no predictions.
+    """
+    own = [name for name in names if name not in RESERVED_OUTPUTS]
+    if len(own) != 1:
+        raise TypeError("no field, or more than one, could be the decision")
+    return own[0]
+
+
+def read_predictions(path: Path, on: JoinColumn) -> Iterator[pa.Table]:
+    """A file's predictions as columns of PREDICTIONS.
+
+    Raises:
+        InputError: The file cannot be read, or holds something else.
+    """
+    decoder = PredictionDecoder(on)
+    for chunk in read_file(path):
+        if chunk.rejections:
+            raise InputError(
+                f"{path}: row {chunk.rejections[0].row}: {chunk.rejections[0].detail}", hint=_HINT
+            )
+        if chunk.values is not None:
+            yield decoder.table(str(path), chunk.values)
+            continue
+        batch: Any = chunk.batch
+        try:
+            names = [on, "score", decision_among(batch.schema.names), "model", "model_sha256"]
+            yield _table([batch.column(name) for name in names], PREDICTIONS)
+        except (KeyError, TypeError, pa.ArrowException) as error:
+            raise InputError(f"{path}: not a file of predictions: {error}", hint=_HINT) from error
+
+
+def read_rejections(path: Path, on: JoinColumn) -> Iterator[pa.Table]:
+    """A file's rejected rows as columns of REJECTIONS.
+
+    Raises:
+        InputError: The file cannot be read, or holds something else.
+    """
+    name = "position" if on == "prediction_id" else on
+    for chunk in read_file(path):
+        batch: Any = chunk.batch
+        try:
+            if chunk.values is not None:
+                rows = msgspec.json.decode(b"[" + b",".join(chunk.values) + b"]", type=list[dict[str, Any]])
+                columns = [[row.get(name) for row in rows], [row["reason"] for row in rows]]
+                yield pa.table(columns, schema=REJECTIONS)
+            else:
+                yield _table([batch.column(name), batch.column("reason")], REJECTIONS)
+        except (KeyError, msgspec.MsgspecError, pa.ArrowException) as error:
+            raise InputError(f"{path}: not a file of rejected rows: {error}", hint=_HINT) from error
+
+
+def _table(columns: Sequence[Any], schema: pa.Schema) -> pa.Table:
+    """Columns of any type under a schema; an id that is an empty text is none."""
+    typed = [column.cast(field.type) for column, field in zip(columns, schema, strict=True)]
+    ids = pc.if_else(pc.equal(typed[0], ""), pa.scalar(None, pa.string()), typed[0])
+    return pa.table([ids, *typed[1:]], schema=schema)

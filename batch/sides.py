@@ -1,0 +1,157 @@
+"""The two sides of a comparison: predictions and rejections by id, from a topic or from files."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from batch.manifest import Predictions, read_manifest
+from batch.results import (
+    PREDICTIONS,
+    REJECTIONS,
+    JoinColumn,
+    PredictionDecoder,
+    read_predictions,
+    read_rejections,
+)
+from batch.sources import ids_of_events
+from batch.topics import positions_in, read_topic
+from shared.dead_letters import origin_of, read_headers, reason_of
+from shared.errors import InputError
+from shared.kafka.columns import RecordColumns
+from shared.kafka.connection import KafkaSettings
+
+TOPIC: Final = "topic:"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one path made of the same rows.
+
+    Attributes:
+        name: What to call it.
+        ids: What its predictions are joined by.
+        scores: Their scores.
+        decisions: Their decisions.
+        models: The models that made them: `name@version` and the beginning of the digest.
+        rejected_ids: What its rejections are joined by; null where a rejection holds no such id.
+        reasons: Their reason codes.
+    """
+
+    name: str
+    ids: pa.StringArray
+    scores: npt.NDArray[np.float64]
+    decisions: npt.NDArray[np.bool_]
+    models: frozenset[tuple[str, str]]
+    rejected_ids: pa.StringArray
+    reasons: pa.StringArray
+
+
+def load_side(
+    place: str,
+    on: JoinColumn,
+    kafka: KafkaSettings,
+    dead_letters: str | None = None,
+    key: str = "customer_id",
+) -> Side:
+    """Reads a side.
+
+    Args:
+        place: `topic:NAME`, an output folder of `python -m batch score`, or one file of predictions.
+        on: The column to join by.
+        kafka: Where the brokers are, for a topic.
+        dead_letters: The topic that holds the side's rejections; a folder has its own.
+        key: The field of an event that holds the customer's id, for dead letters.
+
+    Raises:
+        TandemError: The place cannot be read, or holds something else.
+    """
+    rejections: Iterable[pa.Table] = ()
+    if place.startswith(TOPIC):
+        predictions = _predictions_on(place.removeprefix(TOPIC), on, kafka)
+    elif Path(place).is_dir():
+        predictions, rejections = _in_folder(Path(place), on)
+    else:
+        predictions = read_predictions(Path(place), on)
+    read = list(predictions)
+    rejected = list(rejections)
+    if dead_letters is not None:
+        rejected += _dead_letters(dead_letters.removeprefix(TOPIC), on, kafka, key)
+    return side_of(place, on, read, rejected)
+
+
+def side_of(name: str, on: JoinColumn, predictions: list[pa.Table], rejections: list[pa.Table]) -> Side:
+    """A side from its tables.
+
+    Args:
+        name: What to call it.
+        on: What its ids are, for the message.
+        predictions: Tables of PREDICTIONS.
+        rejections: Tables of REJECTIONS.
+
+    Raises:
+        InputError: A prediction has no id of that kind.
+    """
+    table = pa.concat_tables([PREDICTIONS.empty_table(), *predictions])
+    rejected = pa.concat_tables([REJECTIONS.empty_table(), *rejections])
+    for column, said in (("id", on), ("score", "score"), ("decision", "decision")):
+        if missing := table.column(column).null_count:
+            raise InputError(
+                f"{name}: {missing:,} of {table.num_rows:,} predictions have no {said}",
+                hint="Join by a column that all of them have: --on prediction_id or --on customer_id.",
+            )
+    models = table.group_by(["model", "model_sha256"]).aggregate([]).to_pylist()
+    return Side(
+        name,
+        table.column("id").combine_chunks(),
+        table.column("score").to_numpy(),
+        table.column("decision").to_numpy(),
+        frozenset((str(row["model"]), str(row["model_sha256"])) for row in models),
+        rejected.column("id").combine_chunks(),
+        rejected.column("reason").combine_chunks(),
+    )
+
+
+def _in_folder(folder: Path, on: JoinColumn) -> tuple[Iterator[pa.Table], Iterator[pa.Table]]:
+    manifest = read_manifest(folder)
+    if not isinstance(manifest, Predictions):
+        raise InputError(
+            f"{folder}: it holds a snapshot, not predictions", hint="Score it first: python -m batch score."
+        )
+    predictions = (table for part in manifest.parts for table in read_predictions(folder / part.file, on))
+    rejections = (table for part in manifest.rejected for table in read_rejections(folder / part.file, on))
+    return predictions, rejections
+
+
+def _predictions_on(topic: str, on: JoinColumn, kafka: KafkaSettings) -> Iterator[pa.Table]:
+    decoder = PredictionDecoder(on)
+    for columns in read_topic(kafka, topic):
+        name = f"topic {topic!r}, partition {columns.partition}, from offset {columns.offsets[0]} on"
+        yield decoder.table(name, columns.values)
+
+
+def _dead_letters(topic: str, on: JoinColumn, kafka: KafkaSettings, key: str) -> Iterator[pa.Table]:
+    for columns in read_topic(kafka, topic):
+        rows = [_told(columns, row) for row in range(len(columns))]
+        if on == "prediction_id":
+            ids: Any = [position for position, _ in rows]
+        else:
+            place = 0 if on == "customer_id" else 1
+            ids = [pair[place] for pair in ids_of_events(columns.values, key)]
+        yield pa.table([ids, [reason for _, reason in rows]], schema=REJECTIONS)
+
+
+def _told(columns: RecordColumns, row: int) -> tuple[str, str]:
+    """The original position and the reason that a dead letter's headers tell."""
+    try:
+        told = read_headers(columns.headers.get(row, []))
+        return origin_of(told).position, str(reason_of(told))
+    except ValueError as error:
+        raise InputError(
+            f"topic {columns.topic!r}: {positions_in(columns, [row])[0]} is no dead letter: {error}",
+            hint="Name the topic to which the consumer writes its dead letters.",
+        ) from error
