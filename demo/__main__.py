@@ -40,7 +40,7 @@ class DemoSettings(CommandSettings):
     """
 
     bootstrap_servers: str | None = Field(None, description="A Kafka to use instead of an embedded broker.")
-    events: int = Field(100_000, ge=1, description="Events to send as a backlog.")
+    events: int = Field(50_000, ge=1, description="Events to send as a backlog.")
 
 
 class VerdictSettings(KafkaSettings, CommandSettings):

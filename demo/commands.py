@@ -1,5 +1,6 @@
 """Tandem's own commands, run as a user would run them; each command line is shown before it runs."""
 
+import json
 import os
 import re
 import shlex
@@ -9,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from shared.deadline import Deadline
-from shared.errors import StalledError, TandemError
+from shared.errors import ExitCode, StalledError, TandemError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,31 +50,41 @@ class Commands:
         }
         self._show(f"export TANDEM_BOOTSTRAP_SERVERS={bootstrap_servers}")
 
-    def run(self, *arguments: str | Path) -> str:
+    def run(self, *arguments: str | Path) -> None:
         """Runs a command to its end and shows what it prints.
-
-        Returns:
-            Its standard output.
 
         Raises:
             CommandFailedError: It ended with another status than 0.
         """
-        line = self._line(arguments)
-        self._show(line)
+        status, said = self._run(arguments, subprocess.STDOUT)
+        for text in said.splitlines():
+            self._console.print(f"  {text}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        if status:
+            raise CommandFailedError(f"{self._line(arguments)} ended with status {status}.")
+
+    def answer(self, *arguments: str | Path) -> Any:
+        """Runs a command that answers in JSON, yes (status 0) or no (status 1).
+
+        Raises:
+            CommandFailedError: It ended with another status.
+        """
+        status, said = self._run(arguments, None)
+        if status not in (ExitCode.DONE, ExitCode.ANSWER_IS_NO) or not said:
+            raise CommandFailedError(f"{self._line(arguments)} ended with status {status}.")
+        return json.loads(said)
+
+    def _run(self, arguments: tuple[str | Path, ...], errors: int | None) -> tuple[int, str]:
+        self._show(self._line(arguments))
         done = subprocess.run(  # noqa: S603 - this project's own commands
             self._argv(arguments),
             cwd=ROOT,
             env=self._environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             text=True,
             check=False,
         )
-        for text in done.stdout.splitlines():
-            self._console.print(f"  {text}", style="dim", markup=False, highlight=False, soft_wrap=True)
-        if done.returncode:
-            raise CommandFailedError(f"{line} ended with status {done.returncode}.")
-        return done.stdout
+        return done.returncode, done.stdout
 
     @contextmanager
     def running(self, name: str, *arguments: str | Path) -> Iterator[None]:

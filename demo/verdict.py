@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +15,11 @@ from shared.kafka.connection import KafkaSettings
 
 _STEADY_EVENTS = 2_000
 _STEADY_RATE = 500
+_ALWAYS_SHOWN = ("identical", "different", "missing", "extra", "duplicated")
+_TOLD = {
+    "identical": "predictions identical to the bit",
+    "rejected_alike": "rejected alike, for the same reason",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +31,14 @@ class Figures:
         latency: Of events that came at a steady rate.
         rows: Rows that the batch path read.
         rows_per_second: How quickly.
-        comparison: Predictions and dead letters of both paths, compared.
+        comparison: How many ids fall into each class of `python -m batch compare`.
     """
 
     stream: Stream
     latency: Latency
     rows: int
     rows_per_second: float
-    comparison: Any
+    comparison: dict[str, int]
 
 
 def give_verdict(
@@ -61,7 +65,10 @@ def give_verdict(
     commands.run("batch", "export", topics.events, *model, "--output", snapshot)
     commands.run("batch", "score", snapshot, *model, "--output", batch)
     console.rule("Both paths compared")
-    comparison = commands.compare(f"topic:{topics.predictions}", batch, "--dead-letters", topics.dead_letters)
+    stream = f"topic:{topics.predictions}"
+    comparison = commands.answer(
+        "batch", "compare", stream, batch, "--dead-letters", topics.dead_letters, "--json"
+    )
     console.rule("The lesson, by both paths")
     right = run_lesson(commands, kafka, folder, console)
     run = json.loads((batch / "manifest.json").read_text(encoding="utf-8"))
@@ -70,10 +77,15 @@ def give_verdict(
         latency,
         run["counts"]["read"],
         run["run"]["rows_per_second"],
-        comparison,
+        comparison["counts"],
     )
     console.print(_table(figures))
-    return right
+    agrees = bool(comparison["agrees"]) and figures.comparison["identical"] == figures.stream.scored
+    if agrees and right:
+        console.print("[bold green]✓ Both paths agree to the bit.[/bold green]")
+    else:
+        console.print("[bold red]✗ The answers are not what they should be.[/bold red]")
+    return agrees and right
 
 
 def _measure_latency(commands: Commands, kafka: KafkaSettings, topics: Topics) -> Latency:
@@ -98,5 +110,9 @@ def _table(figures: Figures) -> Table:
     at = f"sent to visible (read_committed), {_STEADY_RATE:,} events/s"
     table.add_row(f"latency p50, {at}", f"{latency.p50:,.0f} ms")
     table.add_row(f"latency p99, {at}", f"{latency.p99:,.0f} ms")
-    table.add_row("batch", f"{figures.rows_per_second:,.0f} rows/s")
+    table.add_row(f"batch, {figures.rows:,} rows", f"{figures.rows_per_second:,.0f} rows/s")
+    table.add_section()
+    for name, count in figures.comparison.items():
+        if count or name in _ALWAYS_SHOWN:
+            table.add_row(_TOLD.get(name, name.replace("_", " ")), f"{count:,}")
     return table
