@@ -13,7 +13,7 @@ def _fast_path() -> ModuleType | None:
     # Imported by name and only here: another client version may lack what shared/kafka/fast.py imports.
     try:
         module = importlib.import_module("shared.kafka.fast")
-        reason = module.self_check()
+        reason = importlib.import_module("shared.kafka.selfcheck").self_check()
     except Exception as error:  # noqa: BLE001 - another client version may fail in any way
         reason = f"it cannot be loaded: {error!r}"
     if reason is None:

@@ -8,37 +8,34 @@ and is only handed, or asked for, a record batch as columns:
   pseudo-record whose value is the batch's `RecordColumns`;
 - writing: a `ProducerBatch` whose buffer is filled at once goes into the accumulator's queue.
 
-`self_check` says at start whether all this is as it was when it was written; if not, the reader and the
-writer use the public calls (shared/kafka/choice.py).
+shared/kafka/selfcheck.py says at start whether all this is as it was when it was written; if not, the
+reader and the writer use the public calls (shared/kafka/choice.py).
 """
 
 import functools
-import inspect
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-import kafka
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as client
 from kafka.consumer.fetcher import Fetcher
-from kafka.net.manager import KafkaConnectionManager
 from kafka.net.transport import KafkaTCPTransport
 from kafka.producer.future import FutureProduceResult
-from kafka.producer.kafka import KafkaProducer as ProducerClass
 from kafka.producer.producer_batch import ProducerBatch
-from kafka.producer.record_accumulator import RecordAccumulator
-from kafka.producer.sender import Sender
-from kafka.producer.transaction_manager import TransactionalRequestResult, TransactionManager
+from kafka.producer.transaction_manager import TransactionalRequestResult
 from kafka.protocol.frame import KafkaBytes
-from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from shared.kafka.codec import Encoded, decode_records, encode_records
-from shared.kafka.columns import Header, RecordColumns
+from shared.kafka.codec import Encoded, decode_records
+from shared.kafka.columns import RecordColumns
 
 _VERSION = "3.0."
+# Seconds that a producer which is given up has to end its thread.
+_LONGEST_GOODBYE = 2.0
 _TOO_LARGE = (client.MessageSizeTooLargeError, client.RecordListTooLargeError)
 
 # --- reading ------------------------------------------------------------------------------------------
@@ -102,7 +99,7 @@ class BatchRecord:
         return True
 
 
-class _ColumnRecords:
+class ColumnRecords:
     """Wraps the data batches of a fetched partition; control batches and old formats stay as they are."""
 
     def __init__(self, records: MemoryRecords, tp: TopicPartition, floor: int) -> None:
@@ -111,6 +108,7 @@ class _ColumnRecords:
         self._floor = floor
 
     def next_batch(self) -> Any:
+        """The next batch, as the library asks for it; None after the last."""
         data = self._records._next_slice
         if data is None or len(data) < _HEADER_BYTES or data[_MAGIC_AT] != 2 or data[_CONTROL_AT] & _CONTROL:
             return self._records.next_batch()
@@ -120,7 +118,7 @@ class _ColumnRecords:
 
 class _ColumnPartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the library has no types
     def _unpack_records(self, tp: TopicPartition, records: MemoryRecords, *_deserializers: Any) -> Any:
-        return super()._unpack_records(tp, _ColumnRecords(records, tp, self.fetch_offset), None, None)
+        return super()._unpack_records(tp, ColumnRecords(records, tp, self.fetch_offset), None, None)
 
 
 def read_columns(consumer: KafkaConsumer) -> None:
@@ -297,6 +295,16 @@ def surface_too_large(producer: KafkaProducer) -> None:
     sender._dispatch_error = fail_too_large
 
 
+def give_up(producer: KafkaProducer) -> None:
+    """Closes a producer at once; what nobody has acknowledged by now fails."""
+    producer._sender.force_close()
+    producer._sender.join(_LONGEST_GOODBYE)
+    with suppress(client.KafkaTimeoutError):
+        producer.close(timeout=0)
+    # Else its finalizer would wait once more, and raise.
+    producer._closed = True
+
+
 def start_step(producer: KafkaProducer, step: str, *arguments: Any) -> Callable[[float], bool]:
     """Starts a transaction call that the library would wait for without end.
 
@@ -319,117 +327,8 @@ def start_step(producer: KafkaProducer, step: str, *arguments: Any) -> Callable[
     return lambda timeout: bool(result.wait(timeout_ms=timeout * 1000))
 
 
-# --- the check at start -------------------------------------------------------------------------------
-
-_SAMPLE_KEYS: list[bytes | None] = [b"key", None, b"", b"k" * 70]
-_SAMPLE_VALUES: list[bytes | None] = [b"value", b"", None, b"v" * 70_000]
-_SAMPLE_HEADERS: list[list[Header]] = [[], [("name", b"value"), ("null", None)], [], [("", b"")]]
-_SAMPLE_TIMES = [1_700_000_000_000, 1_700_000_000_001, 1_699_999_999_999, 1_700_000_100_000]
-_CODECS = (DefaultRecordBatch.CODEC_NONE, DefaultRecordBatch.CODEC_GZIP)
-
-
-def library_records(data: bytes) -> list[tuple[Any, ...]]:
-    """Offset, timestamp, key, value and headers of each record, by the library's own decoder."""
-    return [
-        (record.offset, record.timestamp, record.key, record.value, record.headers)
-        for batch in MemoryRecords(data)
-        for record in batch
-    ]
-
-
-def column_records(data: bytes) -> list[tuple[Any, ...]]:
-    """As `library_records`, by our own."""
-    records = _ColumnRecords(MemoryRecords(data), TopicPartition("check", 0), 0)
-    rows: list[tuple[Any, ...]] = []
-    while (batch := records.next_batch()) is not None:
-        columns = batch.columns()
-        headers = [columns.headers.get(row, []) for row in range(len(columns))]
-        rows += zip(columns.offsets, columns.timestamps, columns.keys, columns.values, headers, strict=True)
-    return rows
-
-
 def built(encoded: Encoded, compression: int = 0) -> bytes:
     """The batch of `enqueue` as it goes to the broker."""
     records = _filled(encoded, compression, 1 << 20)
     records.close()
     return bytes(records.buffer())
-
-
-def library_built(
-    rows: list[tuple[int, bytes | None, bytes | None, list[Header]]], compression: int = 0
-) -> bytes:
-    """A batch of (timestamp, key, value, headers) rows, by the library's own encoder."""
-    records = MemoryRecordsBuilder(2, compression, 1 << 30)
-    for row in rows:
-        records.append(*row)
-    records.close()
-    return bytes(records.buffer())
-
-
-def _private_parts() -> list[str]:
-    """What this file uses and the installed client does not have."""
-    wanted: list[tuple[Any, str]] = [
-        (Fetcher.PartitionRecords, "_unpack_records"),
-        (MemoryRecords, "_cache_next"),
-        (KafkaConnectionManager, "_build_transport"),
-        (KafkaTCPTransport, "_sock_recv"),
-        (RecordAccumulator, "_tp_lock"),
-        (RecordAccumulator, "deallocate"),
-        (Sender, "wakeup"),
-        (Sender, "_dispatch_error"),
-        (Sender, "_maybe_remove_from_inflight_batches"),
-        (ProducerBatch, "_complete_future"),
-        (TransactionManager, "maybe_add_partition_to_transaction"),
-        (TransactionManager, "set_sequence_number"),
-        (TransactionManager, "transition_to_abortable_error"),
-        (TransactionManager, "send_offsets_to_transaction"),
-        (TransactionManager, "begin_commit"),
-        (TransactionManager, "begin_abort"),
-        (TransactionalRequestResult, "wait"),
-        (DefaultRecordBatch, "_maybe_uncompress"),
-        (DefaultRecordBatchBuilder, "build"),
-    ]
-    missing = [f"{owner.__name__}.{name}" for owner, name in wanted if not hasattr(owner, name)]
-    mentioned = {
-        Fetcher: ("self.PartitionRecords(",),
-        KafkaConsumer: ("self._client =", "self._fetcher =", "self._subscription ="),
-        KafkaConnectionManager: ("await self._build_transport(",),
-        KafkaBytes: ("bytes(self[start:self._idx])",),
-        KafkaTCPTransport: ("= self._sock_recv()", "self._sock ="),
-        MemoryRecords: ("self._next_slice =",),
-        ProducerClass: ("self._accumulator =", "self._sender =", "self._transaction_manager ="),
-        RecordAccumulator: (
-            "self._batches",
-            "self._incomplete",
-            "self._appends_in_progress",
-            "self.muted",
-            "batch.drained = now",
-        ),
-        Sender: ("self._dispatch_error(",),
-        ProducerBatch: ("self.drained = None", "self._complete_future("),
-    }
-    for owner, texts in mentioned.items():
-        source = inspect.getsource(owner)
-        missing += [f"{owner.__name__}: {text}" for text in texts if text not in source]
-    return missing
-
-
-def self_check() -> str | None:
-    """Why the private parts cannot be used with the installed client; None when they can."""
-    if not kafka.__version__.startswith(_VERSION):
-        return f"it is written for kafka-python {_VERSION}x, and {kafka.__version__} is installed"
-    if missing := _private_parts():
-        return f"kafka-python {kafka.__version__} lacks {', '.join(missing)}"
-    encoded = encode_records(_SAMPLE_KEYS, _SAMPLE_VALUES, _SAMPLE_HEADERS, _SAMPLE_TIMES)
-    rows = list(zip(_SAMPLE_TIMES, _SAMPLE_KEYS, _SAMPLE_VALUES, _SAMPLE_HEADERS, strict=True))
-    expected = [(offset, *row) for offset, row in enumerate(rows)]
-    # The same again often enough to be read by column, not by row.
-    many = rows * 10
-    for codec in _CODECS:
-        if library_records(built(encoded, codec)) != expected:
-            return "what it encodes, kafka-python reads differently"
-        if column_records(library_built(rows, codec)) != expected:
-            return "what kafka-python encodes, it reads differently"
-        if column_records(data := library_built(many, codec)) != library_records(data):
-            return "what kafka-python encodes, it reads differently by column"
-    return None

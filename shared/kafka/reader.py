@@ -23,6 +23,7 @@ from shared.kafka.choice import fast_path
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings, client_options, open_client
 from shared.kafka.errors import StaleGroupError, translated
+from shared.kafka.positions import NO_POSITION, find_positions
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Reader:
             "group_instance_id": static_member,
             "isolation_level": isolation,
             "enable_auto_commit": False,
-            "auto_offset_reset": "earliest",
+            "auto_offset_reset": "none",
             "allow_auto_create_topics": False,
             "check_crcs": True,
         }
@@ -149,7 +150,8 @@ class Reader:
             max_batches: Most record batches to return, over all partitions.
 
         Returns:
-            Columns with at least one record each; empty when the time passed.
+            Columns with at least one record each; empty when the time passed, or when a partition without
+            an offset was sent to its beginning. Events lost to retention are said in a warning.
 
         Raises:
             RecoverableError: The broker is in trouble or the group moved on; polling again is safe.
@@ -157,7 +159,11 @@ class Reader:
         """
         limit = max_batches if self._fast is not None else max_batches * _ROWS_A_BATCH
         with translated(f"reading topic {self.topic!r}"):
-            polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit)
+            try:
+                polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit)
+            except NO_POSITION as error:
+                find_positions(self._consumer, error, self._timeout_ms)
+                return []
         gathered = (self._columns(tp, records) for tp, records in polled.items())
         return [columns for columns in gathered if len(columns)]
 
@@ -261,13 +267,16 @@ class Reader:
 
     def positions(self) -> dict[int, int]:
         """The next offset to read of each assigned partition."""
-        positions = {}
         with translated("finding the position"):
-            for partition in sorted(self.assignment):
-                position = self._consumer.position(self._tp(partition), timeout_ms=self._timeout_ms)
-                if position is not None:
-                    positions[partition] = int(position)
-        return positions
+            found = {partition: self._position(self._tp(partition)) for partition in sorted(self.assignment)}
+        return {partition: int(position) for partition, position in found.items() if position is not None}
+
+    def _position(self, tp: TopicPartition) -> int | None:
+        try:
+            return self._consumer.position(tp, timeout_ms=self._timeout_ms)  # type: ignore[no-any-return]
+        except NO_POSITION as error:
+            find_positions(self._consumer, error, self._timeout_ms)
+            return self._consumer.position(tp, timeout_ms=self._timeout_ms)  # type: ignore[no-any-return]
 
     def beginning_offsets(self) -> dict[int, int]:
         """The first offset that each assigned partition still has."""

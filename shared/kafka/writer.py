@@ -328,7 +328,7 @@ class Writer:
             logger.warning(
                 "The transaction could not be aborted in place, so the writer reconnects: %s", error
             )
-            self._producer.close(timeout=0)
+            self._give_up()
             self._producer = self._connect()
 
     def _step(self, step: str, deadline: Deadline | None, *arguments: Any) -> None:
@@ -352,6 +352,15 @@ class Writer:
                 self._producer.close(timeout=deadline.remaining)
             except client.KafkaTimeoutError:
                 logger.warning("Closed the writer with records that nobody acknowledged")
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """Closes at once. The client's own close waits for every record, or raises."""
+        fast = fast_path(public_calls=False)
+        if fast is not None:
+            fast.give_up(self._producer)
+        else:
+            with suppress(client.KafkaTimeoutError):
                 self._producer.close(timeout=0)
 
 

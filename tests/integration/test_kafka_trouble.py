@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from shared.deadline import Deadline
@@ -69,6 +69,38 @@ def test_a_limit_lowered_meanwhile_fails_the_batch_and_is_kept_to_from_then_on(
     assert len(sender.write(records(topic, [b"after" * 100] * 6))) > 1
     sender.commit_transaction() if transactional else sender.flush(Deadline.after(20))
     assert read(reader(topic), 7)[0].values == [b"before"] + [b"after" * 100] * 6
+
+
+@pytest.mark.parametrize("asked", [0, 1_000_000])
+def test_events_that_are_gone_before_they_are_read_are_said(
+    kafka: KafkaSettings,
+    topic_factory: MakeTopic,
+    reader: MakeReader,
+    writer: MakeWriter,
+    caplog: pytest.LogCaptureFixture,
+    asked: int,
+) -> None:
+    topic = topic_factory()
+    put(writer(), records(topic, [b"gone"] * 5), records(topic, [b"there"] * 3))
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin.delete_records({TopicPartition(topic, 0): 5})
+    admin.close()
+    found = read(reader(topic, start={0: asked}), 3)[0]
+    assert found.offsets == [5, 6, 7]
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "shared.kafka.positions"]
+    assert ("offsets 0 to 4 were deleted" if asked == 0 else "there is no offset 1000000") in warning
+
+
+def test_an_abort_without_a_transaction_leaves_the_writer_ready(
+    topic_factory: MakeTopic, reader: MakeReader, writer: MakeWriter
+) -> None:
+    topic = topic_factory()
+    sender = writer(unique("writer"))
+    sender.abort_transaction()
+    sender.begin()
+    sender.write(records(topic, [b"fine"]))
+    sender.commit_transaction()
+    assert read(reader(topic), 1)[0].values == [b"fine"]
 
 
 def test_an_unreachable_broker_is_a_sentence_with_the_next_step() -> None:

@@ -10,7 +10,8 @@ from kafka.record.memory_records import MemoryRecords
 from shared.kafka import codec as codec_module
 from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, decode_records, encode_records
 from shared.kafka.columns import Header, NewRecords
-from shared.kafka.fast import built, column_records, library_built, library_records
+from shared.kafka.fast import built
+from shared.kafka.selfcheck import column_records, library_built, library_records
 from shared.kafka.split import spans
 
 Row = tuple[int, bytes | None, bytes | None, list[Header]]

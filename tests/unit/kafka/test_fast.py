@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kafka.protocol.frame import KafkaBytes
 
-from shared.kafka import choice, codec, fast
+from shared.kafka import choice, codec, fast, selfcheck
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def _fresh_choice() -> Iterator[None]:
 
 
 def test_the_installed_client_passes() -> None:
-    assert fast.self_check() is None
+    assert selfcheck.self_check() is None
     assert choice.fast_path(public_calls=False) is fast
 
 
@@ -28,12 +28,12 @@ def test_public_calls_can_be_asked_for() -> None:
 
 def test_another_version_is_refused_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kafka.__version__", "3.1.0")
-    assert fast.self_check() == "it is written for kafka-python 3.0.x, and 3.1.0 is installed"
+    assert selfcheck.self_check() == "it is written for kafka-python 3.0.x, and 3.1.0 is installed"
 
 
 def test_a_missing_private_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("kafka.producer.sender.Sender._dispatch_error")
-    assert "lacks Sender._dispatch_error" in (fast.self_check() or "")
+    assert "lacks Sender._dispatch_error" in (selfcheck.self_check() or "")
 
 
 def test_a_codec_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,8 +41,8 @@ def test_a_codec_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         keys, *rest = arguments
         return codec.encode_records([None, *keys[1:]], *rest)
 
-    monkeypatch.setattr(fast, "encode_records", first_key_lost)
-    assert fast.self_check() == "what it encodes, kafka-python reads differently"
+    monkeypatch.setattr(selfcheck, "encode_records", first_key_lost)
+    assert selfcheck.self_check() == "what it encodes, kafka-python reads differently"
 
 
 @pytest.mark.parametrize("few_rows", [0, 1000], ids=["by column", "by row"])
@@ -54,9 +54,9 @@ def test_a_decoder_that_differs_is_found(monkeypatch: pytest.MonkeyPatch, few_ro
         decoded = decode(*arguments)
         return decoded._replace(timestamps=[at + 1 for at in decoded.timestamps])
 
-    assert fast.self_check() is None
+    assert selfcheck.self_check() is None
     monkeypatch.setattr(fast, "decode_records", one_late)
-    assert fast.self_check() == "what kafka-python encodes, it reads differently"
+    assert selfcheck.self_check() == "what kafka-python encodes, it reads differently"
 
 
 def test_an_unusable_fast_path_is_said_once(
@@ -65,7 +65,7 @@ def test_an_unusable_fast_path_is_said_once(
     def broken() -> str:
         raise RuntimeError("everything moved")
 
-    monkeypatch.setattr(fast, "self_check", broken)
+    monkeypatch.setattr(selfcheck, "self_check", broken)
     with caplog.at_level(logging.WARNING):
         assert choice.fast_path(public_calls=False) is None
         assert choice.fast_path(public_calls=False) is None
