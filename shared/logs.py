@@ -24,6 +24,7 @@ def set_up(style: LogFormat = "auto", level: str = "INFO") -> None:
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # The client tells of every connection at INFO; what matters of it comes as a warning.
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    handler.addFilter(_Calm("kafka"))
     # Its event loop warns of each step over 0.1 s, which a large record batch or a busy machine takes.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
 
@@ -33,6 +34,28 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
     extra.pop("message", None)
     extra.pop("asctime", None)
     return extra
+
+
+class _Calm(logging.Filter):
+    """Lets a library say the same thing once in a while: it warns at every retry, of every partition."""
+
+    def __init__(self, library: str, pause: float = 5.0) -> None:
+        super().__init__()
+        self._library = f"{library}."
+        self._pause = pause
+        self._said: dict[object, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is none of the library's warnings, or one not given of late."""
+        if not record.name.startswith(self._library) or record.levelno != logging.WARNING:
+            return True
+        # The place in the code, as the text may name a partition or a time.
+        place = record.pathname, record.lineno
+        last = self._said.get(place)
+        if last is not None and record.created - last < self._pause:
+            return False
+        self._said[place] = record.created
+        return True
 
 
 class _Human(logging.Formatter):
