@@ -59,7 +59,9 @@ def _find_topic(settings: ProducerSettings) -> TopicInfo:
 
 
 def _send(settings: ProducerSettings, source: Source, topic: TopicInfo, stop: Stop) -> Tally:
-    writer = Writer(settings)
+    # Without transactions there is no hurry to try again, and a word in the log for each time.
+    calm = {"retry_backoff_ms": "100", **settings.kafka_option}
+    writer = Writer(settings.model_copy(update={"kafka_option": calm}))
     publisher = Publisher(writer, topic.name, topic.partitions, timeout=settings.broker_timeout)
     start = time.monotonic()
     try:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from producer.message import Message
 from shared.deadline import Deadline
-from shared.errors import TandemError
+from shared.errors import StalledError, TandemError
 from shared.kafka.columns import NewRecords
 from shared.kafka.errors import RecordTooLargeError, RecoverableError
 from shared.kafka.partitioning import partition_for
@@ -84,8 +84,10 @@ class Tally:
         """Counts events that were not acknowledged."""
         self.failed += events
         if type(error).__name__ not in self.errors:
-            self.errors[type(error).__name__] = str(error)
-            logger.warning("Events were not acknowledged: %s", error)
+            # A stall's advice is for those who can do the work again.
+            told = error.message if isinstance(error, StalledError) else str(error)
+            self.errors[type(error).__name__] = told
+            logger.warning("Events were not acknowledged: %s", told)
 
 
 class Publisher:
@@ -112,6 +114,8 @@ class Publisher:
         self._waiting: deque[tuple[Future, int]] = deque()
         self._waiting_bytes = 0
         self._next_partition = 0
+        # When the broker last answered, or owed nothing.
+        self._heard = clock.monotonic()
         self._hopeless = False
 
     def run(
@@ -182,6 +186,8 @@ class Publisher:
         for message in messages:
             by_partition.setdefault(self._partition(message.key), []).append(message)
         self.tally.sent += len(messages)
+        if not self._waiting:
+            self._heard = self._clock.monotonic()
         for partition, group in by_partition.items():
             self._write(partition, group)
 
@@ -214,15 +220,12 @@ class Publisher:
 
     def _make_room(self, ended: Callable[[], bool]) -> None:
         """Takes note of what is acknowledged, and waits while too much is not."""
-        deadline = self._clock.monotonic() + self._timeout
         while True:
             while self._waiting and self._waiting[0][0].done:
                 self._settle(Deadline.after(0))
-                deadline = self._clock.monotonic() + self._timeout
+                self._heard = self._clock.monotonic()
+            self._hopeless |= self._clock.monotonic() > self._heard + self._timeout
             if self._waiting_bytes <= _WAITING_BYTES or ended():
-                return
-            if self._clock.monotonic() > deadline:
-                self._hopeless = True
                 return
             self._clock.sleep(0.001)
 

@@ -165,6 +165,15 @@ def test_a_broker_that_never_answers_is_given_up_on() -> None:
     assert 30 <= clock.now - 1000.0 < 31
 
 
+def test_a_broker_that_falls_silent_is_given_up_on_at_any_rate() -> None:
+    clock = FakeClock()
+    sender = publisher(Broker(lambda records: Answer(len(records), done=clock.now < 1005)), clock)
+    sender.run(messages(1_000_000), rate=10)
+    assert 35 <= clock.now - 1000.0 < 36
+    assert sender.tally.acknowledged == pytest.approx(50, abs=1)
+    assert sender.tally.failed == sender.tally.sent - sender.tally.acknowledged
+
+
 def test_few_bytes_are_held_whatever_the_size_of_an_event() -> None:
     broker = Broker()
     large = (Message(b"k", b"x" * 1_000_000) for _ in range(20))
