@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.broker import free_port, unique
+from tests.support.broker import IMAGE, free_port, unique
 
 pytestmark = pytest.mark.compose
 
@@ -29,11 +29,17 @@ class Project:
             "TANDEM_KAFKA_PORT": str(free_port()),
             "TANDEM_EVENTS": str(_EVENTS),
         }
+        self._files = ["-f", "docker-compose.yml"]
+        if not accepts_formatted_storage():
+            self._files += ["-f", "tests/compose/formatted-storage.yml"]
+
+    def _command(self, *arguments: str) -> list[str]:
+        return ["docker", "compose", "--ansi", "never", "-p", self._name, *self._files, *arguments]
 
     def run(self, *arguments: str) -> str:
         """Runs a compose command to its end and returns what it printed."""
         done = subprocess.run(
-            ["docker", "compose", "--ansi", "never", "-p", self._name, *arguments],
+            self._command(*arguments),
             cwd=ROOT,
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -47,28 +53,33 @@ class Project:
 
     def up(self, *arguments: str) -> str:
         """`docker compose up` in the foreground until the service `compare` ends; returns what was shown."""
-        process = subprocess.Popen(
-            ["docker", "compose", "--ansi", "never", "-p", self._name, "up", *arguments],
+        shown: list[str] = []
+        with subprocess.Popen(
+            self._command("up", *arguments),
             cwd=ROOT,
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
-        shown: list[str] = []
-        watchdog = threading.Timer(_SECONDS, process.kill)
-        watchdog.start()
-        try:
+        ) as process:
+            watchdog = threading.Timer(_SECONDS, process.kill)
+            watchdog.start()
             assert process.stdout is not None
             for line in process.stdout:
                 shown.append(line)
-                if re.search(r"compare-1 exited with code", line):
+                if "compare-1 exited with code" in line:
                     break
-        finally:
+            # As Ctrl-C does: the services are stopped, each in its own time.
             process.terminate()
-            process.wait(120)
+            process.communicate()
             watchdog.cancel()
         return "".join(shown)
+
+
+def accepts_formatted_storage() -> bool:
+    """Whether the Kafka image starts again on an earlier container's data (see formatted-storage.yml)."""
+    look = ["docker", "run", "--rm", "--entrypoint", "test", IMAGE, "-e", "/etc/kafka/docker/launch"]
+    return subprocess.run(look, capture_output=True, check=False).returncode == 0
 
 
 def docker_runs() -> bool:
