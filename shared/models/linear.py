@@ -89,4 +89,4 @@ def _check_weight(feature: Input, weight: float | dict[str, float]) -> None:
         if not isinstance(weight, dict) or set(weight) != set(feature.values or ()):
             raise ModelError(f"input {feature.name!r} needs one weight for each of its categories")
     elif isinstance(weight, dict):
-        raise ModelError(f"input {feature.name!r} is a {feature.type} and needs one number as its weight")
+        raise ModelError(f"input {feature.name!r} is no category and needs one number as its weight")
