@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import InputError
@@ -73,6 +73,7 @@ def test_only_wanted_columns_are_read_under_their_declared_names(tmp_path: Path)
     assert chunk.batch.to_pylist() == [{"feature": "2", "id": "3"}]
 
 
+@settings(deadline=None)
 @example(content=[["", ""]] * 3 + [["", "", ""], ["", ""]] * 3)
 @example(content=[["x" * n, "\r\n"] for n in range(80)])
 @given(
@@ -207,6 +208,7 @@ def test_a_header_alone_is_no_rows(tmp_path: Path) -> None:
     assert table_of(read_file(write(tmp_path / "a.csv", b"a,b"))) == ([], [], [])
 
 
+@settings(deadline=None)
 @given(lines=st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), max_size=60))
 def test_ndjson_lines_come_as_they_are(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
     """Blocks of any size neither join nor split lines; blank ones are passed over."""

@@ -1,0 +1,53 @@
+"""An output folder never loses what it holds, and never shows a half-written file."""
+
+import errno
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from batch.folder import Folder
+from shared.errors import ExitCode, InputError
+
+
+def test_a_file_gets_its_name_once_it_is_whole(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "a" / "b")
+    folder.create()
+    with folder.new_file("part") as file:
+        file.write(b"one ")
+        file.write(memoryview(b"two"))
+        assert [item.name for item in folder.path.iterdir()] == [".part.tmp"]
+    assert (folder.path / "part").read_bytes() == b"one two"
+    assert (file.size, file.sha256) == (7, hashlib.sha256(b"one two").hexdigest())
+
+
+def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TypeError), Folder(tmp_path).new_file("part") as file:  # noqa: PT012 - written in part
+        file.write(b"half")
+        file.write("text")  # type: ignore[arg-type] # on purpose
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught, Folder(tmp_path).new_file("part"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.message == f"{tmp_path / 'part'}: cannot be written: No space left on device"
+    assert caught.value.exit_code == ExitCode.UNREADABLE
+
+
+@pytest.mark.parametrize("name", ["data.csv", ".hidden", "part-00000.parquet"])
+def test_a_folder_that_holds_anything_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match="the output folder is not empty") as caught:
+        Folder(tmp_path).create()
+    assert "Nothing is overwritten" in str(caught.value.hint)
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(InputError, match="there is a file of that name"):
+        Folder(tmp_path / "out").create()
+
+
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
+    Folder(tmp_path).create()
