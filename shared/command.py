@@ -1,5 +1,6 @@
 """How every command starts and ends: one place that turns errors into a sentence and an exit code."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,6 +16,17 @@ def run(command: Command, arguments: Sequence[str]) -> int:
         command: Takes the arguments and returns an exit code.
         arguments: What follows the program's name.
     """
+    status = _status_of(command, arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone; leave quietly, as other tools do. Python flushes
+        # once more at its end and must find somewhere to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _status_of(command: Command, arguments: Sequence[str]) -> int:
     try:
         return command(arguments)
     except TandemError as error:
@@ -24,8 +36,6 @@ def run(command: Command, arguments: Sequence[str]) -> int:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone; leave quietly, as other tools do.
-        sys.stderr.close()
         return ExitCode.DONE
 
 

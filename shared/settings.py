@@ -3,9 +3,10 @@
 import argparse
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
@@ -13,6 +14,8 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 from shared.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "TANDEM_"
+# What an option is called whose value is shown to nobody.
+_SECRET_WORDS = ("password", "secret", "token")
 
 S = TypeVar("S", bound="CommandSettings")
 
@@ -40,28 +43,28 @@ def load(settings: type[S], arguments: Sequence[str], program: str) -> S:
         ConfigurationError: Naming the option at fault and what is wrong with it.
         SystemExit: After printing the help, or a usage error (status 2), as argparse does.
     """
-    source: Any = CliSettingsSource(
-        settings,
-        cli_parse_args=list(arguments),
-        cli_prog_name=program,
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_avoid_json=True,
-        cli_hide_none_type=True,
-        formatter_class=_HelpFormatter,
-    )
     try:
+        source: Any = CliSettingsSource(
+            settings,
+            cli_parse_args=list(arguments),
+            cli_prog_name=program,
+            cli_kebab_case=True,
+            cli_implicit_flags=True,
+            cli_avoid_json=True,
+            cli_hide_none_type=True,
+            formatter_class=_HelpFormatter,
+        )
         return settings(_cli_settings_source=source)
     except ValidationError as error:
         raise ConfigurationError(_explain(settings, error), hint=f"See {program} --help.") from error
     except SettingsError as error:
-        raise ConfigurationError(str(error), hint=f"See {program} --help.") from error
+        raise ConfigurationError(_explain_unread(settings, error), hint=f"See {program} --help.") from error
 
 
 def shown(settings: CommandSettings) -> dict[str, str]:
     """The settings as text for printing, with secrets masked."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
-    return {name: "***" if isinstance(value, SecretStr) else str(value) for name, value in values.items()}
+    return {name: _masked(name, value) for name, value in values.items()}
 
 
 def color_wanted(environment: Mapping[str, str] = os.environ) -> bool:
@@ -111,10 +114,41 @@ def _explain(settings: type[CommandSettings], error: ValidationError) -> str:
             continue
         name = str(problem["loc"][0])
         option = _option(settings, name)
-        value = problem["input"]
-        said = "" if problem["type"] == "missing" else f" (got {value!r})"
+        hidden = (
+            problem["type"] == "missing"
+            or _holds_secret(settings, name)
+            or any(map(_is_secret, problem["loc"]))
+        )
+        said = "" if hidden else f" (got {problem['input']!r})"
         lines.append(f"{option}: {message}{said}")
     return "\n".join(lines)
+
+
+def _explain_unread(settings: type[CommandSettings], error: SettingsError) -> str:
+    """The sentence for a value of several parts that could not even be taken apart."""
+    named = re.search(r'for (?:field )?"?(\w+)', str(error))
+    if named is None or named[1] not in settings.model_fields:
+        return str(error)
+    return f"{_option(settings, named[1])}: cannot be read; the flag takes name=value, the variable a JSON object"
+
+
+def _masked(name: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        # A value that begins with @ names the file that holds the secret.
+        return ", ".join(
+            f"{key}={part if str(part).startswith('@') else _masked(str(key), part)}"
+            for key, part in value.items()
+        )
+    return "***" if isinstance(value, SecretStr) or _is_secret(name) else str(value)
+
+
+def _is_secret(name: object) -> bool:
+    return any(word in str(name).lower() for word in _SECRET_WORDS)
+
+
+def _holds_secret(settings: type[CommandSettings], name: str) -> bool:
+    declared = settings.model_fields.get(name)
+    return declared is not None and SecretStr in (declared.annotation, *get_args(declared.annotation))
 
 
 def _option(settings: type[CommandSettings], name: str) -> str:

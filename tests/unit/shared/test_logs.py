@@ -1,66 +1,73 @@
-"""Logs go to standard error: lines for people, JSON for machines, and no flood from the client."""
+"""A log line is short on a terminal and one JSON object elsewhere."""
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from shared import logs
+from shared.logs import LogFormat, set_up
+
+logger = logging.getLogger("tandem.test")
 
 
 @pytest.fixture(autouse=True)
-def root_logger() -> Iterator[None]:
-    """Puts the root logger back as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def as_before() -> Iterator[None]:
+    """Leaves logging as it was."""
+    root, kafka = logging.getLogger(), logging.getLogger("kafka")
+    handlers, level, kafka_level = root.handlers[:], root.level, kafka.level
     yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    root.handlers[:], root.level = handlers, level
+    kafka.setLevel(kafka_level)
 
 
-def test_json_lines_hold_the_message_and_what_was_added(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("json")
-    logging.getLogger("consumer").warning("Lag is %d", 7, extra={"topic": "customers"})
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    line = json.loads(captured.err)
-    assert (line["level"], line["logger"], line["message"]) == ("warning", "consumer", "Lag is 7")
-    assert line["topic"] == "customers"
+def test_elsewhere_than_on_a_terminal_a_line_is_a_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("auto")
+    logger.info("scored %d", 5, extra={"partition": 3, "model": "churn@1"})
+    (line,) = capsys.readouterr().err.splitlines()
+    entry = json.loads(line)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", entry.pop("time"))
+    assert entry == {
+        "level": "info",
+        "logger": "tandem.test",
+        "message": "scored 5",
+        "partition": 3,
+        "model": "churn@1",
+    }
 
 
-def test_people_get_a_short_line_and_no_level_for_what_is_normal(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("human")
-    logging.getLogger("consumer").info("Ready", extra={"lag": 3})
-    logging.getLogger("consumer").warning("Slow")
+def test_a_message_of_several_lines_stays_one_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("json")
+    problem = ValueError("line one\nline two")
+    logger.error("it broke\nbadly", exc_info=problem, extra={"odd": object})
+    (line,) = capsys.readouterr().err.splitlines()
+    entry = json.loads(line)
+    assert entry["message"] == "it broke\nbadly"
+    assert entry["exception"].endswith("ValueError: line one\nline two")
+    assert entry["odd"] == "<class 'object'>"
+
+
+def test_a_terminal_gets_a_short_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    set_up("auto")
+    logger.info("scored %d", 5)
+    logger.warning("slow", extra={"seconds": 2})
     first, second = capsys.readouterr().err.splitlines()
-    assert first[8:] == " Ready  lag=3"
-    assert second[8:] == " warning: Slow"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d scored 5", first)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d warning: slow  seconds=2", second)
 
 
-def test_what_is_not_a_terminal_gets_json_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("auto")
-    logging.getLogger("consumer").info("Ready")
-    assert json.loads(capsys.readouterr().err)["message"] == "Ready"
-
-
-def test_the_client_says_the_same_thing_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("human")
-    client, ours = logging.getLogger("kafka.producer.sender"), logging.getLogger("consumer")
-    for partition in range(100):
-        client.warning("No leader for partition %d", partition)
-        ours.warning("Ours %d", partition)
-    client.warning("Something else")
-    said = capsys.readouterr().err.splitlines()
-    assert [line[8:] for line in said if "Ours" not in line] == [
-        " warning: No leader for partition 0",
-        " warning: Something else",
-    ]
-    assert len(said) == 102
-
-
-def test_errors_of_the_client_are_never_held_back(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("human")
-    for _ in range(3):
-        logging.getLogger("kafka.net").error("Broken")
-    assert capsys.readouterr().err.count("Broken") == 3
+@pytest.mark.parametrize("style", ["human", "json"])
+def test_the_client_s_chatter_is_left_out(style: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(style, "info")
+    logging.getLogger("kafka.conn").info("connecting")
+    logger.debug("too fine")
+    assert capsys.readouterr().err == ""
+    logging.getLogger("kafka.conn").warning("refused")
+    assert "refused" in capsys.readouterr().err
+    set_up(style, "ERROR")
+    logging.getLogger("kafka.conn").warning("again")
+    assert "again" not in capsys.readouterr().err
