@@ -15,7 +15,7 @@ EXPECTED_BATCH = [False, True, False, True]
 EVENT = (105, 0.7)
 EXPECTED_EVENT = True
 
-_TOPICS = Topics("lesson", "lesson-predictions", "lesson-dead-letters", "lesson")
+_TOPICS = Topics("demo-lesson", "demo-lesson-predictions", "demo-lesson-dead-letters", "demo-lesson")
 
 
 def run_lesson(commands: Commands, kafka: KafkaSettings, folder: Path, console: Console) -> bool:

@@ -1,0 +1,54 @@
+"""The demo's own arithmetic and waiting; tests/integration/test_demo.py runs it."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from demo.commands import CommandFailedError, Commands, wait_until
+from demo.figures import busiest_rate
+from shared.deadline import Deadline
+from shared.errors import StalledError
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Commands:
+    return Commands("nowhere:1", tmp_path, Console(file=io.StringIO()))
+
+
+def test_the_rate_is_that_of_the_longest_run_of_work() -> None:
+    quiet = np.arange(0, 1000, 100)
+    # 1,000 events in each of ten batches 100 ms apart; the first batch was begun before its timestamp.
+    busy = np.repeat(np.arange(5000, 6000, 100), 1000)
+    assert busiest_rate(np.concatenate([busy, quiet])) == pytest.approx(9000 / 0.9)
+
+
+def test_a_single_batch_has_no_rate() -> None:
+    assert busiest_rate(np.full(10, 7)) == 0
+
+
+def test_waiting_ends_with_the_deadline() -> None:
+    with pytest.raises(StalledError, match="Waited too long for nothing"):
+        wait_until(lambda: False, Deadline.after(0), "nothing")
+
+
+def test_a_command_that_fails_stops_the_demo(commands: Commands) -> None:
+    with pytest.raises(CommandFailedError, match=r"python -m json\.tool --nonsense ended with status 2"):
+        commands.run("json.tool", "--nonsense")
+
+
+def test_an_answer_of_no_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "says_no.py").write_text("import sys\nprint('{\"agrees\": false}')\nsys.exit(1)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told = Commands("nowhere:1", tmp_path, Console(file=io.StringIO()))
+    assert told.answer("says_no") == {"agrees": False}
+
+
+def test_a_background_command_that_ends_early_is_told_with_its_last_words(commands: Commands) -> None:
+    with (
+        pytest.raises(CommandFailedError, match="unrecognized arguments: --nonsense"),
+        commands.running("early", "json.tool", "--nonsense"),
+    ):
+        pytest.fail("it never was ready")
