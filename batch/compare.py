@@ -117,8 +117,11 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
         console.print(_examples(comparison.examples))
     if not comparison.same_models:
         stream, batch = (", ".join(models) for models in (comparison.stream_models, comparison.batch_models))
-        console.print(Text(f"The models differ: {stream} in the stream, {batch} in batch.", style="yellow"))
-    console.print(_verdict(comparison))
+        console.print(
+            Text(f"The models differ: {stream} in the stream, {batch} in batch.", style="yellow"),
+            soft_wrap=True,
+        )
+    console.print(_verdict(comparison), soft_wrap=True)
 
 
 def _counts(comparison: Comparison) -> Table:
@@ -156,12 +159,20 @@ def _answer(score: float | None, decision: bool | None, reason: str | None) -> T
 
 
 def _verdict(comparison: Comparison) -> Text:
-    (stream, batch), (left, right) = comparison.predictions, comparison.rejections
-    held = f"{stream:,} predictions and {left:,} rejections of {comparison.stream},"
-    held += f" {batch:,} and {right:,} of {comparison.batch}"
+    sides = zip(
+        (comparison.stream, comparison.batch), comparison.predictions, comparison.rejections, strict=True
+    )
+    held = ", ".join(
+        f"{name} holds {_counted(scored, 'prediction')} and {_counted(rejected, 'rejection')}"
+        for name, scored, rejected in sides
+    )
     if comparison.agrees:
         return Text(f"Identical to the bit: {held}.", style="green")
     if not comparison.total:
         return Text(f"There is nothing to compare: {held}.", style="red")
     apart = f"; scores differ by up to {comparison.largest_difference:g}" if comparison.largest_ulps else ""
     return Text(f"Not identical: {held}{apart}.", style="red")
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

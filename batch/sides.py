@@ -75,8 +75,12 @@ def load_side(
         predictions = _predictions_on(place.removeprefix(TOPIC), on, kafka)
     elif Path(place).is_dir():
         predictions, rejections = _in_folder(Path(place), on)
-    else:
+    elif Path(place).exists():
         predictions = read_predictions(Path(place), on)
+    else:
+        raise InputError(
+            f"{place}: there is no such file or folder", hint=f"Check the name; a topic is named {TOPIC}NAME."
+        )
     read = list(predictions)
     rejected = list(rejections)
     if dead_letters is not None:

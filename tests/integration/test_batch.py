@@ -1,0 +1,215 @@
+"""Snapshots of real topics, and comparing what really stands on them."""
+
+import json
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from batch.__main__ import main
+from batch.export import ExportSettings, export
+from batch.manifest import PartitionRange, Snapshot, read_manifest
+from batch.sides import TOPIC
+from batch.topics import Extent, extents
+from shared.dead_letters import Origin, headers_for
+from shared.deadline import Deadline
+from shared.errors import ExitCode
+from shared.kafka.columns import NewRecords
+from shared.kafka.connection import KafkaSettings
+from shared.kafka.writer import Writer
+from shared.predict import Predictor
+from shared.predictions import PredictionEncoder
+from tests.support.broker import unique
+from tests.support.models import threshold_model
+from tests.support.records import MakeTopic
+from tests.support.tables import rejected, scored
+
+pytestmark = pytest.mark.broker
+
+GOOD = [json.dumps({"customer_id": n, "feature": n / 10}).encode() for n in range(10)]
+VALUES: list[bytes | None] = [*GOOD[:4], b"not json", None, *GOOD[4:]]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return threshold_model(tmp_path / "model")
+
+
+def send(
+    kafka: KafkaSettings,
+    topic: str,
+    partition: int,
+    values: list[bytes | None],
+    *,
+    commit: bool | None = None,
+    headers: list[list[tuple[str, bytes | None]]] | None = None,
+) -> None:
+    """Writes records; `commit` tells whether a transaction around them is committed or aborted."""
+    writer = Writer(kafka, transactional_id=None if commit is None else unique("batch"))
+    if commit is not None:
+        writer.begin()
+    keys: list[bytes | None] = [b"k"] * len(values)
+    writer.write(NewRecords(topic, partition, keys, values, time.time_ns() // 1_000_000, headers))
+    writer.flush(Deadline.after(20))
+    if commit:
+        writer.commit_transaction()
+    elif commit is False:
+        writer.abort_transaction()
+    writer.close(Deadline.after(5))
+
+
+def snapshot(kafka: KafkaSettings, topic: str, folder: Path, model: Path | None) -> Snapshot:
+    """Exports a topic."""
+    return export(
+        ExportSettings(
+            topic=topic, output=folder, model=model, bootstrap_servers=kafka.bootstrap_servers, part_rows=7
+        )
+    )
+
+
+def test_a_snapshot_holds_what_is_committed_and_its_offsets(
+    kafka: KafkaSettings, topic_factory: MakeTopic, tmp_path: Path, model: Path
+) -> None:
+    """Transaction markers and aborted records leave gaps: rows are counted, not offsets."""
+    topic = topic_factory("events", partitions=3)
+    send(kafka, topic, 0, list(GOOD), commit=True)
+    send(kafka, topic, 0, [b"aborted"] * 5, commit=False)
+    send(kafka, topic, 0, VALUES, commit=True)
+    send(kafka, topic, 2, VALUES)
+    manifest = snapshot(kafka, topic, tmp_path / "snapshot", model)
+    assert manifest.partitions == [
+        PartitionRange(partition=0, start=0, end=30, rows=22),
+        PartitionRange(partition=1, start=0, end=0, rows=0),
+        PartitionRange(partition=2, start=0, end=12, rows=12),
+    ]
+    assert manifest.rows == 34
+    assert read_manifest(tmp_path / "snapshot") == manifest
+    assert [(part.rows, part.partition) for part in manifest.parts] == [
+        (7, 0),
+        (7, 0),
+        (7, 0),
+        (1, 0),
+        (7, 2),
+        (5, 2),
+    ]
+    rows = [
+        row for part in manifest.parts for row in pq.read_table(tmp_path / "snapshot" / part.file).to_pylist()
+    ]
+    assert [row["value"] for row in rows] == [*GOOD, *VALUES, *VALUES]
+    assert {row["key"] for row in rows} == {b"k"}
+    assert [row["offset"] for row in rows] == [*range(10), *range(17, 29), *range(12)]
+    assert [row["inputs"] is None for row in rows] == [row["value"] not in GOOD for row in rows]
+
+
+def test_records_that_come_later_are_not_in_a_snapshot(
+    kafka: KafkaSettings, topic_factory: MakeTopic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = topic_factory("events")
+    send(kafka, topic, 0, list(GOOD))
+
+    def then_more(settings: KafkaSettings, name: str) -> dict[int, Extent]:
+        found = extents(settings, name)
+        send(kafka, topic, 0, list(GOOD))
+        return found
+
+    monkeypatch.setattr("batch.export.extents", then_more)
+    manifest = snapshot(kafka, topic, tmp_path / "snapshot", None)
+    assert (manifest.rows, manifest.partitions[0].end) == (10, 10)
+
+
+def test_two_snapshots_of_the_same_topic_have_the_same_bytes(
+    kafka: KafkaSettings, topic_factory: MakeTopic, tmp_path: Path, model: Path
+) -> None:
+    topic = topic_factory("events", partitions=2)
+    for partition in (0, 1):
+        send(kafka, topic, partition, VALUES * 3)
+    one, two = (snapshot(kafka, topic, tmp_path / name, model) for name in ("one", "two"))
+    assert one.parts == two.parts
+    assert one.model_copy(update={"run": two.run}) == two
+
+
+def test_an_empty_topic_gives_a_snapshot_without_rows(
+    kafka: KafkaSettings, topic_factory: MakeTopic, tmp_path: Path, model: Path
+) -> None:
+    manifest = snapshot(kafka, topic_factory("events", partitions=2), tmp_path / "snapshot", model)
+    assert (manifest.rows, manifest.parts) == (0, [])
+    arguments = ["--model", str(model), "--output", str(tmp_path / "out")]
+    assert main(["score", str(tmp_path / "snapshot"), *arguments]) == ExitCode.DONE
+    assert scored(tmp_path / "out") == []
+
+
+def test_a_topic_that_does_not_exist_is_a_sentence(
+    kafka: KafkaSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, reach = unique("nowhere"), ["--bootstrap-servers", kafka.bootstrap_servers]
+    assert main(["export", name, "--output", str(tmp_path / "out"), *reach]) == ExitCode.USAGE
+    assert f"There is no topic {name!r}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def published(kafka: KafkaSettings, make_topic: MakeTopic, topic: str, model: Path) -> tuple[str, str]:
+    """What a consumer would write for VALUES on partition 1: predictions and dead letters."""
+    predictions, letters = make_topic("predictions", partitions=2), make_topic("letters", partitions=2)
+    predictor = Predictor.load(model)
+    outcome = predictor.score_json(VALUES)
+    encoded = PredictionEncoder(predictor.model).encode(outcome, f"{topic}/1/", outcome.rows.tolist())
+    send(kafka, predictions, 1, list(encoded), commit=True)
+    # What was aborted is not there.
+    send(kafka, predictions, 1, [b"rubbish"], commit=False)
+    headers = [
+        headers_for(rejection, Origin(topic, 1, rejection.row, 0), predictor.model.id)
+        for rejection in outcome.rejections
+    ]
+    values = [VALUES[rejection.row] for rejection in outcome.rejections]
+    send(kafka, letters, 1, values, commit=True, headers=headers)
+    return predictions, letters
+
+
+def test_a_topic_and_the_score_of_its_snapshot_are_identical(
+    kafka: KafkaSettings,
+    topic_factory: MakeTopic,
+    tmp_path: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    topic = topic_factory("events", partitions=2)
+    send(kafka, topic, 1, VALUES)
+    predictions, letters = published(kafka, topic_factory, topic, model)
+    snapshot(kafka, topic, tmp_path / "snapshot", model)
+    output, reach = tmp_path / "out", ["--bootstrap-servers", kafka.bootstrap_servers, "--json"]
+    assert main(["score", str(tmp_path / "snapshot"), "--model", str(model), "--output", str(output)]) == 0
+    assert rejected(output) == {f"{topic}/1/4": "not_json", f"{topic}/1/5": "tombstone"}
+
+    def compare(*arguments: str) -> tuple[int, dict[str, int]]:
+        capsys.readouterr()
+        code = main(["compare", f"{TOPIC}{predictions}", str(output), *arguments, *reach])
+        answer = json.loads(capsys.readouterr().out)
+        return code, {name: count for name, count in answer["counts"].items() if count}
+
+    whole = ("--dead-letters", letters)
+    assert compare(*whole) == (ExitCode.DONE, {"identical": 10, "rejected_alike": 2})
+    # Without their topic the stream's rejections are not known.
+    assert compare() == (ExitCode.ANSWER_IS_NO, {"identical": 10, "rejected_on_one": 2})
+    # A second prediction for a position, and one for a position that was never there.
+    twice = json.dumps(scored(output)[0]).encode()
+    send(kafka, predictions, 0, [twice, twice.replace(b"/1/0", b"/1/99")])
+    assert compare(*whole) == (
+        ExitCode.ANSWER_IS_NO,
+        {"identical": 9, "extra": 1, "duplicated": 1, "rejected_alike": 2},
+    )
+
+
+def test_a_topic_of_something_else_is_named(
+    kafka: KafkaSettings, topic_factory: MakeTopic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic, reach = topic_factory("events"), ["--bootstrap-servers", kafka.bootstrap_servers]
+    send(kafka, topic, 0, list(GOOD))
+    sides = (f"{TOPIC}{topic}", f"{TOPIC}{topic}")
+    assert main(["compare", *sides, *reach]) == ExitCode.UNREADABLE
+    assert f"topic {topic!r}, partition 0, from offset 0 on: not a prediction" in capsys.readouterr().err
+    predictions = topic_factory("predictions")
+    assert (
+        main(["compare", f"{TOPIC}{predictions}", sides[0], "--dead-letters", topic, *reach]) != ExitCode.DONE
+    )
+    assert "is no dead letter" in capsys.readouterr().err
