@@ -20,5 +20,14 @@ def main(arguments: Sequence[str]) -> int:
     return run(command, rest)
 
 
+def _command(module: str) -> Command:
+    """A module's command; scoring files need not wait until the Kafka client of the others is loaded."""
+
+    def command(arguments: Sequence[str]) -> int:
+        return int(importlib.import_module(module).main(arguments))
+
+    return command
+
+
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -13,8 +14,8 @@ from shared.deadline import Deadline
 from shared.errors import StalledError
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
-from shared.kafka.groups import group_lag, has_open_transaction
-from shared.kafka.reader import Reader
+from shared.kafka.groups import GroupLag
+from shared.kafka.reader import Isolation, Reader
 
 _SECONDS = 30.0
 _SETTLE_SECONDS = 600.0
@@ -44,23 +45,41 @@ class Topics:
 
 def wait_until_settled(kafka: KafkaSettings, topics: Topics) -> None:
     """Returns once every event has been scored or rejected and every transaction has ended."""
+    with ExitStack() as stack:
+        lag = GroupLag(kafka, topics.group, topics.events)
+        stack.callback(lambda: lag.close(Deadline.after(_SECONDS)))
+        outputs = (topics.predictions, topics.dead_letters)
+        seen = [stack.enter_context(_reader(kafka, topic, "read_committed")) for topic in outputs]
+        there = [stack.enter_context(_reader(kafka, topic, "read_uncommitted")) for topic in outputs]
 
-    def settled() -> bool:
-        soon = Deadline.after(_SECONDS)
-        return group_lag(kafka, topics.group, topics.events, soon) == 0 and not any(
-            has_open_transaction(kafka, topic, soon) for topic in (topics.predictions, topics.dead_letters)
-        )
+        def settled() -> bool:
+            # What readers see ends before the first open transaction.
+            return lag.records() == 0 and [reader.end_offsets() for reader in seen] == [
+                reader.end_offsets() for reader in there
+            ]
 
-    wait_until(settled, Deadline.after(_SETTLE_SECONDS), f"group {topics.group} to work off {topics.events}")
+        what = f"group {topics.group} to work off {topics.events}"
+        wait_until(settled, Deadline.after(_SETTLE_SECONDS), what)
+
+
+@contextmanager
+def _reader(
+    kafka: KafkaSettings,
+    topic: str,
+    isolation: Isolation = "read_committed",
+    start: Mapping[int, int] | None = None,
+) -> Iterator[Reader]:
+    reader = Reader(kafka, topic, group=None, isolation=isolation, start=start)
+    try:
+        yield reader
+    finally:
+        reader.close(Deadline.after(_SECONDS))
 
 
 def end_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
     """Where each partition of a topic ends now."""
-    reader = Reader(kafka, topic, group=None)
-    try:
+    with _reader(kafka, topic) as reader:
         return reader.end_offsets()
-    finally:
-        reader.close(Deadline.after(_SECONDS))
 
 
 def read(kafka: KafkaSettings, topic: str, start: Mapping[int, int] | None = None) -> Iterator[RecordColumns]:
@@ -74,8 +93,7 @@ def read(kafka: KafkaSettings, topic: str, start: Mapping[int, int] | None = Non
     Raises:
         StalledError: The broker stopped answering.
     """
-    reader = Reader(kafka, topic, group=None, start=start)
-    try:
+    with _reader(kafka, topic, start=start) as reader:
         ends = reader.end_offsets()
         deadline = Deadline.after(_SECONDS)
         while any(position < ends[partition] for partition, position in reader.positions().items()):
@@ -84,8 +102,6 @@ def read(kafka: KafkaSettings, topic: str, start: Mapping[int, int] | None = Non
             for columns in reader.poll(0.2):
                 deadline = Deadline.after(_SECONDS)
                 yield columns
-    finally:
-        reader.close(Deadline.after(_SECONDS))
 
 
 @dataclass

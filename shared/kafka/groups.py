@@ -8,42 +8,49 @@ from shared.kafka.errors import translated
 from shared.kafka.reader import Reader
 
 
-def group_lag(settings: KafkaSettings, group: str, topic: str, deadline: Deadline) -> int:
-    """Records of a topic that a group has yet to commit, over all partitions.
+class GroupLag:
+    """Tells how many records of a topic a group has yet to commit.
 
-    Offsets that wait for an open transaction count as not committed. Markers of transactions in the topic
-    itself count as records.
+    Args:
+        settings: Where the brokers are.
+        group: The consumer group; this is no member of it.
+        topic: What the group reads.
 
     Raises:
-        BrokerUnreachableError: No broker answered before the deadline.
+        BrokerUnreachableError: No broker answered in time.
         ConfigurationError: The topic does not exist, or this client may not look.
-        RecoverableError: The broker is in trouble; asking again is safe.
     """
-    reader = Reader(settings, topic, group=None)
-    try:
-        ends, begins = reader.end_offsets(), reader.beginning_offsets()
-    finally:
-        reader.close(deadline)
-    admin = open_client(KafkaAdminClient, client_options(settings, role="admin"), settings, deadline)
-    try:
-        with translated(f"reading the offsets of group {group!r}"):
-            offsets = admin.list_group_offsets({group: None})[group]
-    finally:
-        admin.close()
-    # -1 stands for no offset.
-    done = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
-    return sum(
-        max(0, end - max(done.get(partition, -1), begins[partition])) for partition, end in ends.items()
-    )
 
-
-def has_open_transaction(settings: KafkaSettings, topic: str, deadline: Deadline) -> bool:
-    """Whether a topic holds records that read-committed readers do not see yet."""
-    ends = []
-    for isolation in ("read_committed", "read_uncommitted"):
-        reader = Reader(settings, topic, group=None, isolation=isolation)
+    def __init__(self, settings: KafkaSettings, group: str, topic: str) -> None:
+        self._group = group
+        self._reader = Reader(settings, topic, group=None)
         try:
-            ends.append(reader.end_offsets())
-        finally:
-            reader.close(deadline)
-    return ends[0] != ends[1]
+            options = client_options(settings, role="admin")
+            deadline = Deadline.after(settings.broker_timeout)
+            self._admin = open_client(KafkaAdminClient, options, settings, deadline)
+        except Exception:
+            self._reader.close(Deadline.after(1))
+            raise
+
+    def records(self) -> int:
+        """Records that are not committed yet, over all partitions.
+
+        Offsets that wait for an open transaction count as not committed, and markers of transactions in
+        the topic itself count as records.
+
+        Raises:
+            RecoverableError: The broker is in trouble; asking again is safe.
+        """
+        ends, begins = self._reader.end_offsets(), self._reader.beginning_offsets()
+        with translated(f"reading the offsets of group {self._group!r}"):
+            offsets = self._admin.list_group_offsets({self._group: None})[self._group]
+        # -1 stands for no offset.
+        done = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == self._reader.topic}
+        return sum(
+            max(0, end - max(done.get(partition, -1), begins[partition])) for partition, end in ends.items()
+        )
+
+    def close(self, deadline: Deadline) -> None:
+        """Closes all connections."""
+        self._admin.close()
+        self._reader.close(deadline)
