@@ -1,30 +1,28 @@
 """`python -m batch`: everything over stored data, and it ends."""
 
+import importlib
 import sys
 from collections.abc import Sequence
 
-from batch.compare import main as compare
-from batch.export import main as export
-from batch.score import main as score
-from shared.command import choose, run
+from shared.command import Command, choose, run
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the subcommand that the first argument names."""
     commands = {
-        "score": (score, "score the rows of files, or of a snapshot of a topic"),
-        "export": (export, "write a snapshot of a topic to files"),
-        "compare": (compare, "compare the predictions of the stream with those of a batch"),
+        "score": (_command("score"), "score the rows of files, or of a snapshot of a topic"),
+        "export": (_command("export"), "write a snapshot of a topic to files"),
+        "compare": (_command("compare"), "compare the predictions of the stream with those of a batch"),
     }
     command, rest = choose("python -m batch", commands, arguments)
     return run(command, rest)
 
 
 def _command(module: str) -> Command:
-    """A module's command; scoring files need not wait until the Kafka client of the others is loaded."""
+    """A command that is loaded when it is called: scoring files need not wait for the Kafka client."""
 
     def command(arguments: Sequence[str]) -> int:
-        return int(importlib.import_module(module).main(arguments))
+        return int(importlib.import_module(f"batch.{module}").main(arguments))
 
     return command
 
