@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -24,23 +24,17 @@ def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
     stop = threading.Event()
     failed: list[BaseException] = []
 
-    def put(item: object) -> bool:
-        while not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
     def work() -> None:
+        iterator = iter(items)
         try:
-            for item in items:
-                if not put(item):
-                    return
+            for item in iterator:
+                if not _put(waiting, item, stop):
+                    break
         except BaseException as error:  # noqa: BLE001 - raised again where the items are used
             failed.append(error)
-        put(_END)
+        if isinstance(iterator, Generator):
+            iterator.close()
+        _put(waiting, _END, stop)
 
     thread = threading.Thread(target=work, name="ahead", daemon=True)
     thread.start()
@@ -52,3 +46,14 @@ def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
     finally:
         stop.set()
         thread.join()
+
+
+def _put(waiting: queue.Queue[Any], item: object, stop: threading.Event) -> bool:
+    """Puts an item in its place once there is room; False when nobody wants it any more."""
+    while not stop.is_set():
+        try:
+            waiting.put(item, timeout=0.1)
+        except queue.Full:
+            continue
+        return True
+    return False

@@ -28,7 +28,7 @@ from batch.progress import Meter, show_summary
 from batch.snapshots import sources_of_snapshot
 from batch.sources import REJECTED_SCHEMA, FileRows, Reading, Scorable, Scored, describe, state
 from batch.writers import OUTPUT_FORMATS, ROWS_PER_PART, OutputFormat, PartWriter
-from shared.errors import AnswerIsNo, ExitCode
+from shared.errors import AnswerIsNo, ExitCode, InputError
 from shared.files import find_sources
 from shared.ledger import Account, Ledger
 from shared.predict import Predictor
@@ -123,7 +123,14 @@ def _sources(settings: ScoreSettings, predictor: Predictor) -> list[Scorable]:
     files = [text for text in settings.input if text not in snapshots]
     found: list[Scorable] = []
     for text in snapshots:
-        found += sources_of_snapshot(Path(text), predictor, settings.batch_rows)
+        parts = sources_of_snapshot(Path(text), predictor, settings.batch_rows)
+        places = {source.place for source in found}
+        if again := next((part.place for part in parts if part.place in places), None):
+            raise InputError(
+                f"{text}: another of the snapshots holds {again} too",
+                hint="Score them one by one: the same event must not be scored twice in one run.",
+            )
+        found += parts
     return found + [FileRows(source, reading) for source in find_sources(files)]
 
 

@@ -20,7 +20,7 @@ from batch.manifest import MANIFEST_FILE, PartFile, Snapshot, read_manifest
 from batch.sources import Ids, Scorable, Scored, ids_of_events, rejected_table
 from shared.errors import InputError
 from shared.files import Chunk, check_file, read_file
-from shared.frame import Column, Parsed
+from shared.frame import MISSING_CODE, Column, Parsed
 from shared.predict import Outcome, Predictor
 from shared.predictions import as_list
 from shared.schema import EVENT_ID, Input, Schema
@@ -92,12 +92,12 @@ def _id_columns(ids: Any, declared: str | None) -> list[pa.Array]:
 
 def _feature_column(feature: Input, column: Column) -> pa.Array:
     if feature.type == "category":
-        return pa.DictionaryArray.from_arrays(
-            pa.array(column, pa.int32()), pa.array(feature.values, pa.string())
-        )
+        codes = pa.array(column, pa.int32(), mask=column == MISSING_CODE)
+        return pa.DictionaryArray.from_arrays(codes, pa.array(feature.values, pa.string()))
     if feature.type == "string":
         return pa.array(column, pa.string())
-    return pa.array(column).cast(_ARROW_TYPES[feature.type])
+    # NaN stands for a missing value in a frame; a valid row has no other.
+    return pa.array(column, mask=np.isnan(column)).cast(_ARROW_TYPES[feature.type])
 
 
 def sources_of_snapshot(folder: Path, predictor: Predictor, batch_rows: int) -> list[Scorable]:

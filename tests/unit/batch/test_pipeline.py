@@ -23,8 +23,8 @@ def test_an_error_is_raised_after_the_items_before_it() -> None:
         next(found)
 
 
-def test_a_reader_that_stops_early_ends_the_thread() -> None:
-    for item in ahead(iter(range(10**9))):
+def test_a_reader_that_stops_early_ends_all_threads() -> None:
+    for item in ahead(ahead(iter(range(10**9)))):
         if item == 5:
             break
     assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]

@@ -170,3 +170,13 @@ def test_a_changed_part_is_refused(tmp_path: Path, model: Path, capsys: pytest.C
     with pytest.raises(InputError, match="missing or has another length"):
         sources_of_snapshot(other, Predictor.load(model), 100)
     capsys.readouterr()
+
+
+def test_two_snapshots_of_one_topic_are_refused(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same event could be in both, and would be scored twice under one id."""
+    one, two = (write_snapshot(tmp_path / name, model) for name in ("one", "two"))
+    arguments = ["--model", str(model), "--output", str(tmp_path / "out")]
+    assert main(["score", str(one), str(two), *arguments]) == ExitCode.UNREADABLE
+    assert "another of the snapshots holds customers/0 too" in capsys.readouterr().err
