@@ -19,6 +19,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError, ValidationError
 from typing_extensions import TypedDict
 
 from shared.frame import (
+    MISSING_CODE,
+    UNKNOWN_CODE,
     VALUE_PROBLEMS,
     Column,
     Frame,
@@ -182,7 +184,9 @@ class EventParser:
         for feature, values in zip(self._schema.features, columns[2:], strict=True):
             column = self._column(feature, values)
             frame_columns[feature.name] = column
-            codes = check_column(feature, column)
+            # NaN comes from nowhere else: no JSON number that is accepted is one.
+            missing = np.isnan(column) if feature.numeric and feature.missing == "nan" else None
+            codes = check_column(feature, column, missing)
             if codes is None:
                 continue
             for index in np.flatnonzero(codes).tolist():
@@ -207,7 +211,7 @@ class EventParser:
         )
 
     def _column(self, feature: Input, values: Row) -> Column:
-        if not feature.required and None in values:
+        if feature.default is not None and None in values:
             values = tuple(feature.default if value is None else value for value in values)
         if feature.type == "category":
             codes = self._categories[feature.name]
@@ -230,14 +234,15 @@ def too_large(row: int, size: int) -> Rejection:
     return Rejection(row, Reason.TOO_LARGE, None, detail)
 
 
-class _Codes(dict[str, int]):
-    """Category to code, -1 for any other value."""
+class _Codes(dict[str | None, int]):
+    """Category to code."""
 
     def __init__(self, declared: Input) -> None:
         super().__init__({value: code for code, value in enumerate(declared.values or ())})
+        self[None] = MISSING_CODE
 
-    def __missing__(self, key: str) -> int:
-        return -1
+    def __missing__(self, key: str | None) -> int:
+        return UNKNOWN_CODE
 
 
 def _reason(error: ErrorDetails) -> Reason:

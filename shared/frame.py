@@ -6,7 +6,7 @@ category an int32 code, so that a model sees the same bits whichever path the ro
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,11 @@ VALUE_PROBLEMS = (
 PROBLEM_CODE = {reason: code for code, reason in enumerate(VALUE_PROBLEMS)}
 
 
+#: Codes of a category column that stand for no declared value.
+UNKNOWN_CODE: Final = -1
+MISSING_CODE: Final = -2
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Valid rows as columns, in the declared order of the features.
@@ -36,7 +41,8 @@ class Frame:
     Attributes:
         count: The number of rows.
         columns: One array of `count` values a feature: float64 for numbers, integers and booleans,
-            int32 codes for categories (their place in the declared values), objects for strings.
+            int32 codes for categories (their place in the declared values), objects for strings. Where
+            an input may be missing, NaN or MISSING_CODE stands for it.
     """
 
     count: int
@@ -75,20 +81,27 @@ class Parsed:
     rejections: tuple[Rejection, ...]
 
 
-def check_column(declared: Input, column: Column) -> npt.NDArray[np.int8] | None:
+def check_column(
+    declared: Input, column: Column, missing: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.int8] | None:
     """Where values of the right type break their declaration.
 
     Args:
         declared: The input that the column belongs to.
         column: Its values as a frame holds them.
+        missing: Where a value is missing and may be, so that there is nothing to check; None: nowhere.
 
     Returns:
         A code of VALUE_PROBLEMS a row, or None when every value is allowed.
     """
     if declared.numeric:
-        return _check_numbers(declared, column)
-    if declared.type == "category" and (column < 0).any():
-        return np.where(column < 0, np.int8(PROBLEM_CODE[Reason.UNKNOWN_CATEGORY]), np.int8(0))
+        found = _check_numbers(declared, column)
+        if found is not None and missing is not None:
+            found[missing] = 0
+        return found
+    if declared.type == "category" and (column == UNKNOWN_CODE).any():
+        unknown = column == UNKNOWN_CODE
+        return np.where(unknown, np.int8(PROBLEM_CODE[Reason.UNKNOWN_CATEGORY]), np.int8(0))
     return None
 
 

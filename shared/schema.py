@@ -64,7 +64,9 @@ class Input(BaseModel):
         type: `number` (a finite float64), `integer` (a whole number up to 2**53 - 1 either side of
             zero; 3.0 counts), `boolean`, `string`, or `category` (one of `values`).
         values: The categories, in the order that gives them their codes.
-        default: What a missing or null value becomes; without one the input is required.
+        default: What a missing or null value becomes.
+        missing: What a missing or null value without a default does: it rejects the row, or it reaches the
+            model as `nan`, for models that know what to do with it.
         minimum: The least allowed number, inclusive.
         maximum: The greatest allowed number, inclusive.
         description: For people.
@@ -76,6 +78,7 @@ class Input(BaseModel):
     type: InputType
     values: tuple[str, ...] | None = None
     default: Scalar | None = None
+    missing: Literal["reject", "nan"] = "reject"
     minimum: float | None = Field(default=None, allow_inf_nan=False)
     maximum: float | None = Field(default=None, allow_inf_nan=False)
     description: str | None = None
@@ -83,7 +86,7 @@ class Input(BaseModel):
     @property
     def required(self) -> bool:
         """Whether a missing or null value rejects the row."""
-        return self.default is None
+        return self.default is None and self.missing == "reject"
 
     @property
     def numeric(self) -> bool:
@@ -115,6 +118,10 @@ class Input(BaseModel):
         if self.lowest is not None and self.highest is not None and self.lowest > self.highest:
             raise ValueError(
                 f"input {self.name!r} allows nothing: at least {self.lowest:g}, at most {self.highest:g}"
+            )
+        if self.missing == "nan" and (self.default is not None or self.type == "string"):
+            raise ValueError(
+                f"input {self.name!r} cannot be nan when missing: it has a default or is a string"
             )
         self._check_default()
         return self

@@ -19,7 +19,9 @@ import pyarrow.types as pt
 from shared import times
 from shared.cells import blank_to_null, read_cell, read_id
 from shared.frame import (
+    MISSING_CODE,
     PROBLEM_CODE,
+    UNKNOWN_CODE,
     VALUE_PROBLEMS,
     Column,
     Frame,
@@ -147,8 +149,8 @@ class TableParser:
         column, wrong = self._convert(feature, array, text)
         if missing is not None and not feature.required:
             column = column.copy()
-            column[missing] = self._default(feature)
-        found = check_column(feature, column)
+            column[missing] = _filler(feature)
+        found = check_column(feature, column, None if feature.required else missing)
         if wrong is None and (missing is None or not feature.required):
             return column, found
         problems = np.zeros(count, np.int8) if found is None else found
@@ -157,11 +159,6 @@ class TableParser:
         if missing is not None:
             problems[missing] = _MISSING if feature.required else 0
         return column, problems
-
-    def _default(self, feature: Input) -> Any:
-        if feature.type == "category":
-            return (feature.values or ()).index(str(feature.default))
-        return feature.default
 
     def _convert(self, feature: Input, array: Array, text: bool) -> tuple[Column, Mask | None]:
         """The values as a frame holds them, and where they have the wrong type (None: nowhere)."""
@@ -250,6 +247,14 @@ def _value(array: Array, row: int) -> object:
     return value
 
 
+def _filler(feature: Input) -> Any:
+    """What stands in a frame for a value that is missing and may be."""
+    if feature.type == "category":
+        values = feature.values or ()
+        return MISSING_CODE if feature.default is None else values.index(str(feature.default))
+    return np.nan if feature.default is None else feature.default
+
+
 def _nulls(array: Array) -> Mask:
     nulls: Mask = pc.is_null(array).to_numpy(zero_copy_only=False)
     return nulls
@@ -335,7 +340,7 @@ def _is_id_type(kind: pa.DataType, declared: InputType | None) -> bool:
 
 
 def _codes(array: Array, categories: Array) -> tuple[Column, Mask | None]:
-    """Category codes, -1 for an unknown one and 0 for null."""
+    """Category codes; 0 stands for null until the caller says what does."""
     if pt.is_null(array.type):
         return np.zeros(len(array), np.int32), None
     if pt.is_dictionary(array.type):
@@ -344,7 +349,7 @@ def _codes(array: Array, categories: Array) -> tuple[Column, Mask | None]:
         codes = by_entry[places] if len(by_entry) else np.zeros(len(array), np.int32)
     elif pt.is_string(array.type):
         found = pc.index_in(array, value_set=categories)
-        codes = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+        codes = pc.fill_null(found, UNKNOWN_CODE).to_numpy(zero_copy_only=False)
     else:
         return _all_wrong(array, np.int32)
     if array.null_count:

@@ -26,8 +26,13 @@ def inputs(draw: st.DrawFn, name: str) -> Input:
         default = CATEGORIES[1]
     else:
         default = True if kind == "boolean" else "none"
-    if draw(st.booleans()):
-        declared["default"] = default
+    match draw(st.sampled_from(("required", "default", "nan"))):
+        case "default":
+            declared["default"] = default
+        case "nan" if kind != "string":
+            declared["missing"] = "nan"
+        case _:
+            pass
     return Input.model_validate(declared)
 
 
@@ -42,10 +47,13 @@ def schemas(draw: st.DrawFn) -> Schema:
     return Schema(key="id", inputs=tuple(declared), strict=draw(st.booleans()))
 
 
+EXTREMES = (2**53, 2**53 + 1, -0.0, 1e308, 2**63, 2**64, 10**400)
+
+
 def numbers() -> st.SearchStrategy[Any]:
     """JSON numbers of every sort, literal infinities and NaN included."""
     near = st.integers(-60, 60) | st.floats(-60, 60)
-    return near | st.integers() | st.floats() | st.sampled_from((2**53, 2**53 + 1, -0.0, 1e308, 2**63, 2**64))
+    return near | st.integers() | st.floats() | st.sampled_from(EXTREMES)
 
 
 def values() -> st.SearchStrategy[Any]:
@@ -65,6 +73,10 @@ TIMES = (
     "1700000000",
     "2026-01-31T24:00:00Z",
     "2026-01-31T12:00:00+24:00",
+    "2026-01-31T12:00:00+0530",
+    "2026-01-31T12:00:00+05",
+    "2026-01-31T12:00:00.Z",
+    "9999-12-31T23:59:59.9999999Z",
     "0000-01-01T00:00:00Z",
 )
 
@@ -90,7 +102,7 @@ def events(draw: st.DrawFn, schema: Schema) -> dict[str, Any]:
     if schema.key_type == "integer":
         event["id"] = draw(st.integers(0, 99))
     for feature in schema.features:
-        if not (feature.default is not None and draw(st.booleans())):
+        if feature.required or draw(st.booleans()):
             event[feature.name] = draw(_fitting(feature))
     if draw(st.booleans()):
         event["event_id"] = draw(
@@ -147,4 +159,11 @@ ODDITIES = (
     b'{"id":1,"extra":01}',
     b"[" * 10_000,
     b'{"id":1}{"id":2}',
+    b'{"id":1,"extra":"\\x"}',
+    b'{"id":1,"extra":"\x01"}',
+    b'{"id":1,"ex\ntra":1}',
+    b'{"id":1,"extra":.5}',
+    b'{"\\u0069d":1}',
+    b'{"id":1e2}',
+    b'{"id":-0}',
 )
