@@ -129,7 +129,8 @@ def _explain_unread(settings: type[CommandSettings], error: SettingsError) -> st
     named = re.search(r'for (?:field )?"?(\w+)', str(error))
     if named is None or named[1] not in settings.model_fields:
         return str(error)
-    return f"{_option(settings, named[1])}: cannot be read; the flag takes name=value, the variable a JSON object"
+    option = _option(settings, named[1])
+    return f"{option}: cannot be read; the flag takes name=value, the variable a JSON object"
 
 
 def _masked(name: str, value: object) -> str:

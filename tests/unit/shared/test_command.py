@@ -13,7 +13,6 @@ from shared.errors import (
     AnswerIsNo,
     BrokerUnreachableError,
     ConfigurationError,
-    ExitCode,
     FencedError,
     InputError,
     ModelError,
@@ -61,7 +60,7 @@ def test_an_interrupt_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> No
     def command(_arguments: Sequence[str]) -> int:
         raise KeyboardInterrupt
 
-    assert run(command, []) == ExitCode.INTERRUPTED == 130
+    assert run(command, []) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
 
