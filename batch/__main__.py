@@ -13,6 +13,7 @@ def main(arguments: Sequence[str]) -> int:
         "score": (_command("score"), "score the rows of files, or of a snapshot of a topic"),
         "export": (_command("export"), "write a snapshot of a topic to files"),
         "compare": (_command("compare"), "compare the predictions of the stream with those of a batch"),
+        "model": (_command("model.command"), "import, certify, show, validate and list models"),
     }
     command, rest = choose("python -m batch", commands, arguments)
     return run(command, rest)

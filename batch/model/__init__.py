@@ -1,0 +1,1 @@
+"""`python -m batch model`: brings models in, certifies them, and says what they are."""
