@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.sides import Side
+from batch.ulps import ulps_between
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -27,7 +28,6 @@ CLASSES: Final = {
 }
 #: The classes in which both sides agree.
 AGREEING: Final = ("identical", "rejected_alike")
-_SIGN: Final = np.uint64(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,22 +172,10 @@ def compare_sides(
     )
 
 
-def ulps_between(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
-    """How many representable float64 numbers lie from one to the other, for each pair."""
-    a, b = _ordered(left), _ordered(right)
-    return np.maximum(a, b) - np.minimum(a, b)
-
-
 def _ulps(left: float | None, right: float | None) -> int | None:
     if left is None or right is None:
         return None
     return int(ulps_between(np.array([left]), np.array([right]))[0])
-
-
-def _ordered(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
-    """Integers in the order of the numbers, neighbours one apart; both zeros are one."""
-    bits = (numbers + 0.0).view(np.uint64)
-    return np.where(bits & _SIGN, ~bits + np.uint64(1), bits | _SIGN)
 
 
 def _code(name: str) -> int:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.comparison import CLASSES, Tolerance, compare_sides, ulps_between
+from batch.comparison import CLASSES, Tolerance, compare_sides
 from batch.sides import Side
+from batch.ulps import ulps_between
 
 Row = tuple[str, float]
 
