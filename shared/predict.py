@@ -13,6 +13,7 @@ import pyarrow as pa
 from shared.errors import ModelError
 from shared.events import EventParser
 from shared.frame import Frame, IdValues, Parsed
+from shared.models.base import Contributions
 from shared.models.directory import Model, read_model
 from shared.schema import Reason, Rejection
 from shared.tables import TableParser
@@ -62,6 +63,7 @@ class Predictor:
         self.model = model
         self._events = EventParser(model.schema, quick=quick)
         self._tables = TableParser(model.schema)
+        self._together = model.declaration.execution.rows == "any"
 
     @classmethod
     def load(cls, directory: Path | str) -> Self:
@@ -103,6 +105,32 @@ class Predictor:
     def parse_json(self, values: Sequence[bytes | None]) -> Parsed:
         """Validates events without scoring them, for a snapshot's parsed inputs."""
         return self._events.parse(values)
+
+    def score_frame(self, frame: Frame) -> npt.NDArray[np.float64]:
+        """Scores valid rows: together, or one at a time when the model declares that.
+
+        Raises:
+            Exception: Whatever the model raises for a row that it cannot score.
+        """
+        score = self.model.scorer.score
+        if self._together or frame.count <= 1:
+            return score(frame)
+        return np.concatenate([score(frame.slice(row, row + 1)) for row in range(frame.count)])
+
+    def explain_frame(self, frame: Frame) -> Contributions:
+        """What each feature added to the raw score of valid rows, together or one at a time.
+
+        Raises:
+            NotExplainableError: The model's kind cannot say.
+        """
+        explain = self.model.scorer.explain
+        if self._together or frame.count <= 1:
+            return explain(frame)
+        alone = [explain(frame.slice(row, row + 1)) for row in range(frame.count)]
+        return Contributions(
+            np.concatenate([row.values for row in alone]),
+            np.concatenate([row.base for row in alone]),
+        )
 
     def check_golden_rows(self) -> None:
         """Scores the golden rows at several batch sizes, as events.
@@ -158,7 +186,7 @@ class Predictor:
         When the model raises, the frame is halved until the offending rows are found.
         """
         try:
-            scores = self.model.scorer.score(frame)
+            scores = self.score_frame(frame)
         except Exception as error:  # noqa: BLE001 - a model may raise anything; its row is rejected
             if frame.count <= 1:
                 detail = f"the model failed: {type(error).__name__}: {error}"

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 InputType = Literal["number", "integer", "boolean", "string", "category"]
+Encoding = Literal["ordinal", "one-hot"]
 Scalar = float | bool | str
 
 # The largest integer up to which every integer is a float64 (RFC 8259, section 6).
@@ -67,6 +68,8 @@ class Input(BaseModel):
         default: What a missing or null value becomes.
         missing: What a missing or null value without a default does: it rejects the row, or it reaches the
             model as `nan`, for models that know what to do with it.
+        encoding: How a category becomes columns of a model that takes a matrix: `ordinal` is its place in
+            `values`, `one-hot` a column of 0 and 1 for each of them. None leaves it to the kind: ordinal.
         minimum: The least allowed number, inclusive.
         maximum: The greatest allowed number, inclusive.
         description: For people.
@@ -79,6 +82,7 @@ class Input(BaseModel):
     values: tuple[str, ...] | None = None
     default: Scalar | None = None
     missing: Literal["reject", "nan"] = "reject"
+    encoding: Encoding | None = None
     minimum: float | None = Field(default=None, allow_inf_nan=False)
     maximum: float | None = Field(default=None, allow_inf_nan=False)
     description: str | None = None
@@ -111,8 +115,9 @@ class Input(BaseModel):
             repeated = [value for value, times in Counter(self.values).items() if times > 1]
             if repeated:
                 raise ValueError(f"input {self.name!r} repeats the category {repeated[0]!r}")
-        elif self.values is not None:
-            raise ValueError(f"input {self.name!r} has values, which only a category has")
+        elif self.values is not None or self.encoding is not None:
+            extra = "values" if self.values is not None else "an encoding"
+            raise ValueError(f"input {self.name!r} has {extra}, which only a category has")
         if not self.numeric and (self.minimum is not None or self.maximum is not None):
             raise ValueError(f"input {self.name!r} has bounds, which only a number or an integer has")
         if self.lowest is not None and self.highest is not None and self.lowest > self.highest:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -87,6 +87,19 @@ class Outputs(BaseModel):
         return self
 
 
+class Execution(BaseModel):
+    """How the model is run.
+
+    Attributes:
+        rows: `any` number of rows together; or `one` at a time, for a model that does not give a row the
+            same bits beside any others.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: Literal["any", "one"] = "any"
+
+
 class Declaration(BaseModel):
     """The content of model.json.
 
@@ -101,6 +114,8 @@ class Declaration(BaseModel):
         threshold: A score strictly above it makes the decision true.
         outputs: The names that predictions carry.
         artifact: The file that holds what was learnt, for kinds that have one.
+        execution: How it is run.
+        provenance: Where it comes from and the versions of what made it, for people.
         golden: Events with their exact scores, checked at every load.
     """
 
@@ -116,6 +131,8 @@ class Declaration(BaseModel):
     threshold: float = Field(allow_inf_nan=False)
     outputs: Outputs = Outputs()
     artifact: Artifact | None = None
+    execution: Execution = Execution()
+    provenance: dict[str, str] = Field(default_factory=dict)
     golden: tuple[GoldenRow, ...] = Field(min_length=1)
 
 
@@ -128,7 +145,7 @@ class Model:
         schema: The declared inputs.
         scorer: Turns frames into scores.
         sha256: Identifies everything that a prediction depends on: the hash of the declaration without
-            its golden rows and description, the artifact's hash included.
+            its golden rows, description and provenance, the artifact's hash included.
     """
 
     declaration: Declaration
@@ -175,6 +192,7 @@ def read_model(directory: Path) -> Model:
             {"key": declaration.key, "inputs": declaration.inputs, "strict": declaration.strict}
         )
         scorer = kind.load(schema, _read_artifact(directory, declaration, kind))
+        _check_execution(declaration, scorer)
     except ValidationError as error:
         raise ModelError(f"{path}: {first_problem(error)}", hint="Correct the declaration.") from error
     except ModelError as error:
@@ -184,7 +202,10 @@ def read_model(directory: Path) -> Model:
 
 def digest(declaration: Declaration) -> str:
     """The sha256 of everything that a prediction depends on, as 64 hex digits."""
-    essence = declaration.model_dump(mode="json", exclude={"golden", "description"})
+    essence = declaration.model_dump(mode="json", exclude={"golden", "description", "provenance"})
+    if declaration.execution == Execution():
+        # Left out where nothing is said, so that the hash of a model is the one from before it could be.
+        del essence["execution"]
     return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
 
 
@@ -211,6 +232,14 @@ def _read_declaration(path: Path) -> Declaration:
         return Declaration.model_validate_json(text)
     except ValidationError as error:
         raise ModelError(f"{path}: {first_problem(error)}", hint="Correct the declaration.") from error
+
+
+def _check_execution(declaration: Declaration, scorer: Scorer) -> None:
+    if scorer.unstable and declaration.execution.rows != "one":
+        raise ModelError(
+            f"execution.rows: {scorer.unstable}, so that a score could depend on the rows scored beside it",
+            hint='Declare "execution": {"rows": "one"} to score the rows one at a time, which takes longer.',
+        )
 
 
 def _read_artifact(directory: Path, declaration: Declaration, kind: type[Scorer]) -> bytes:

@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import ModelError
-from shared.frame import Frame
-from shared.models.base import Floats, Scorer
+from shared.frame import Column, Frame
+from shared.models.base import Contributions, Floats, Scorer
 from shared.models.numerics import sigmoid
 from shared.schema import Input, Schema
 
@@ -67,19 +67,40 @@ class LinearScorer(Scorer):
             _check_weight(feature, coefficients.weights[feature.name])
         return cls(schema, coefficients)
 
-    def score(self, frame: Frame) -> Floats:
-        """The sum, through the link."""
+    def raw(self, frame: Frame) -> Floats:
+        """The sum: the log-odds of a logistic model."""
         total = np.full(frame.count, self._intercept)
         # A sum beyond float64 is a score like any other, or no number and rejected; not a warning.
         with np.errstate(over="ignore", invalid="ignore"):
             for name, weight in self._terms:
-                column = frame.columns[name]
                 # One multiplication and one addition a term, in a fixed order: no BLAS, whose order varies.
-                total += column * weight if isinstance(weight, float) else weight[column]
-        return sigmoid(total) if self._logistic else total
+                total += _term(frame.columns[name], weight)
+        return total
+
+    def link(self, raw: Floats) -> Floats:
+        """The sum, through a sigmoid when the model is logistic."""
+        return sigmoid(raw) if self._logistic else raw
+
+    def explain(self, frame: Frame) -> Contributions:
+        """The terms of the sum, exactly: added to the intercept in declared order they are the raw score."""
+        values = np.empty((frame.count, len(self._terms)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for place, (name, weight) in enumerate(self._terms):
+                values[:, place] = _term(frame.columns[name], weight)
+        return Contributions(values, np.full(frame.count, self._intercept))
+
+
+def _term(column: Column, weight: float | Floats) -> Floats:
+    term: Floats = column * weight if isinstance(weight, float) else weight[column]
+    return term
 
 
 def _check_weight(feature: Input, weight: float | dict[str, float]) -> None:
+    if feature.missing == "nan":
+        raise ModelError(
+            f"input {feature.name!r} may be missing, and a linear model has no weight for that",
+            hint="Give it a default, or let a missing value reject the row.",
+        )
     if feature.type == "string":
         raise ModelError(
             f"input {feature.name!r} is a string, which a linear model cannot weigh",

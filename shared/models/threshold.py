@@ -2,9 +2,11 @@
 
 from typing import ClassVar, Self
 
+import numpy as np
+
 from shared.errors import ModelError
 from shared.frame import Frame
-from shared.models.base import Floats, Scorer
+from shared.models.base import Contributions, Floats, Scorer
 from shared.schema import Schema
 
 
@@ -28,6 +30,10 @@ class ThresholdScorer(Scorer):
             )
         return cls(schema.features[0].name)
 
-    def score(self, frame: Frame) -> Floats:
+    def raw(self, frame: Frame) -> Floats:
         """The feature's values."""
         return frame.columns[self._feature]
+
+    def explain(self, frame: Frame) -> Contributions:
+        """The feature contributes all of the score."""
+        return Contributions(self.raw(frame)[:, np.newaxis].copy(), np.zeros(frame.count))

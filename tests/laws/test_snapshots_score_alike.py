@@ -31,7 +31,7 @@ class EveryBit(Scorer):
     def load(cls, schema: Schema, artifact: bytes) -> Self:
         raise NotImplementedError
 
-    def score(self, frame: Frame) -> Floats:
+    def raw(self, frame: Frame) -> Floats:
         total = np.zeros(frame.count)
         for place, column in enumerate(frame.columns.values(), 1):
             texts = column.dtype == object

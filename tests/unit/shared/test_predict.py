@@ -61,7 +61,7 @@ class Moody(Scorer):
     def load(cls, schema: Schema, artifact: bytes) -> Self:
         raise NotImplementedError
 
-    def score(self, frame: Frame) -> Floats:
+    def raw(self, frame: Frame) -> Floats:
         self.sizes.append(frame.count)
         return self.mood(frame.columns["feature"])
 

@@ -1,0 +1,131 @@
+"""A frame as the matrix that trees and neural networks take: one preprocessing, run on columns.
+
+Both paths make the same frame, and this makes the same matrix of it, so that a model sees the same bits
+whichever path a row came by. Numbers, integers and booleans pass through, categories become their place
+in the declared values or a column of 0 and 1 for each of them.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.errors import ModelError
+from shared.frame import Column, Frame
+from shared.models.base import Contributions, Floats
+from shared.schema import Input, Schema
+
+Matrix = npt.NDArray[Any]
+#: Writes a frame's column into the columns of a matrix that are the input's.
+_Write = Callable[[Column, Matrix], None]
+
+
+class ValueTooLargeError(Exception):
+    """A value is beyond the numbers that the model can take; its row is rejected."""
+
+
+class FeatureMatrix:
+    """Turns frames into matrices.
+
+    Args:
+        schema: The declared inputs.
+        dtype: np.float32 or np.float64: what the model takes. Where float32 cannot hold a number exactly
+            the nearest one that it can stands for it, as when the model was trained.
+
+    Attributes:
+        names: What each column is: the input's name, or `input=value` for a one-hot column.
+        inputs: Which feature of the schema each column comes from, by its place among them.
+        dtype: As given.
+
+    Raises:
+        ModelError: An input is a string, which is no number.
+    """
+
+    def __init__(self, schema: Schema, dtype: type[np.float32 | np.float64]) -> None:
+        names: list[str] = []
+        inputs: list[int] = []
+        self._writers: list[tuple[str, int, int, _Write]] = []
+        for place, feature in enumerate(schema.features):
+            columns = _column_names(feature)
+            start, stop = len(names), len(names) + len(columns)
+            self._writers.append((feature.name, start, stop, _writer(feature, dtype)))
+            names += columns
+            inputs += [place] * len(columns)
+        self.names: Final = tuple(names)
+        self.inputs: Final = np.array(inputs, dtype=np.intp)
+        self.dtype: Final = dtype
+        self._features = len(schema.features)
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.names)
+
+    def build(self, frame: Frame) -> Matrix:
+        """The frame as a C-contiguous matrix of `dtype`, one row a row; NaN stands for a missing value.
+
+        Raises:
+            ValueTooLargeError: A number is beyond `dtype`.
+        """
+        matrix = np.empty((frame.count, self.width), dtype=self.dtype)
+        # A number beyond float32 would become an infinity, which some models take for a number.
+        with np.errstate(over="raise"):
+            for name, start, stop, write in self._writers:
+                try:
+                    write(frame.columns[name], matrix[:, start:stop])
+                except FloatingPointError as error:
+                    raise ValueTooLargeError(f"{name} is beyond float32, which the model takes") from error
+        return matrix
+
+    def contributions(self, by_column: Matrix, base: Matrix) -> Contributions:
+        """Contributions of columns as contributions of inputs: a one-hot input's are added up.
+
+        Args:
+            by_column: One row a row and one column a column of the matrix.
+            base: One value a row.
+        """
+        values: Floats = np.zeros((len(by_column), self._features))
+        for column, place in enumerate(self.inputs.tolist()):
+            values[:, place] += by_column[:, column]
+        return Contributions(values, base.astype(np.float64))
+
+
+def _column_names(feature: Input) -> list[str]:
+    if feature.encoding == "one-hot":
+        return [f"{feature.name}={value}" for value in feature.values or ()]
+    return [feature.name]
+
+
+def _writer(feature: Input, dtype: type[np.float32 | np.float64]) -> _Write:
+    if feature.type == "string":
+        raise ModelError(
+            f"input {feature.name!r} is a string, which is no number",
+            hint="Declare it as a category with its values.",
+        )
+    if feature.type != "category":
+        return _write_numbers
+    if feature.encoding == "one-hot":
+        return _write_one_hot
+    # MISSING_CODE and UNKNOWN_CODE are negative, and so the last two entries.
+    return _Places(np.array([*range(len(feature.values or ())), np.nan, np.nan], dtype=dtype))
+
+
+def _write_numbers(column: Column, into: Matrix) -> None:
+    into[:, 0] = column
+
+
+def _write_one_hot(column: Column, into: Matrix) -> None:
+    into[...] = 0
+    rows = np.flatnonzero(column >= 0)
+    into[rows, column[rows]] = 1
+
+
+class _Places:
+    """Writes a category's place; of a missing one NaN."""
+
+    def __init__(self, places: Matrix) -> None:
+        self._places = places
+
+    def __call__(self, column: Column, into: Matrix) -> None:
+        into[:, 0] = self._places[column]
