@@ -1,7 +1,7 @@
 """The shared predict module: the lesson's `predict`, and the Predictor that both paths call."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from shared.errors import ModelError
 from shared.events import EventParser
+from shared.explanations import Explanations, largest, misfits
 from shared.frame import Frame, IdValues, Parsed
 from shared.models.base import Contributions
 from shared.models.directory import Model, read_model
@@ -39,6 +40,7 @@ class Outcome:
         scores: float64, one a scored row.
         decisions: Whether the score is strictly above the model's threshold.
         rejections: The other rows, ascending.
+        explanations: The largest contributions to each score; None unless the predictor explains.
     """
 
     total: int
@@ -48,31 +50,68 @@ class Outcome:
     scores: npt.NDArray[np.float64]
     decisions: npt.NDArray[np.bool_]
     rejections: tuple[Rejection, ...]
+    explanations: Explanations | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What the model says of the rows of a frame.
+
+    Attributes:
+        scores: One a row; of no meaning where the model failed.
+        explanations: One a row likewise; None unless they are wanted.
+        failed: By index the rows that the model cannot score or explain, with a sentence each.
+    """
+
+    scores: npt.NDArray[np.float64]
+    explanations: Explanations | None
+    failed: dict[int, str]
+
+    def followed_by(self, others: "_Answers") -> "_Answers":
+        """The answers of both, for a frame that was cut in two."""
+        before = len(self.scores)
+        explanations = None
+        if self.explanations is not None and others.explanations is not None:
+            explanations = self.explanations.followed_by(others.explanations)
+        failed = self.failed | {before + index: detail for index, detail in others.failed.items()}
+        return _Answers(np.concatenate([self.scores, others.scores]), explanations, failed)
 
 
 class Predictor:
     """Scores events and rows with one model. Pure: no I/O after loading, no clock, no state."""
 
-    def __init__(self, model: Model, *, quick: bool = True) -> None:
+    def __init__(self, model: Model, *, quick: bool = True, explain: int | None = None) -> None:
         """Use `load` to read a model directory with its golden rows checked.
 
         Args:
             model: The model to score with.
             quick: Whether events may be read by the quick decoder first (see shared/events.py).
+            explain: How many of the largest contributions to give with each score; None: no explanations.
+
+        Raises:
+            NotExplainableError: Explanations are wanted of a model whose kind has none.
         """
         self.model = model
         self._events = EventParser(model.schema, quick=quick)
         self._tables = TableParser(model.schema)
         self._together = model.declaration.execution.rows == "any"
+        self._explain = explain
+        if explain is not None:
+            self.explain_frame(self._events.parse([]).frame)
 
     @classmethod
-    def load(cls, directory: Path | str) -> Self:
+    def load(cls, directory: Path | str, *, explain: int | None = None) -> Self:
         """Reads a model directory and scores its golden rows at several batch sizes.
 
+        Args:
+            directory: The model's directory.
+            explain: How many of the largest contributions to give with each score; None: no explanations.
+
         Raises:
-            ModelError: The directory is not a valid model, or a golden row does not get its score.
+            ModelError: The directory is not a valid model, a golden row does not get its score, or
+                explanations are wanted of a model whose kind has none.
         """
-        predictor = cls(read_model(Path(directory)))
+        predictor = cls(read_model(Path(directory)), explain=explain)
         predictor.check_golden_rows()
         return predictor
 
@@ -112,10 +151,7 @@ class Predictor:
         Raises:
             Exception: Whatever the model raises for a row that it cannot score.
         """
-        score = self.model.scorer.score
-        if self._together or frame.count <= 1:
-            return score(frame)
-        return np.concatenate([score(frame.slice(row, row + 1)) for row in range(frame.count)])
+        return self._run(self.model.scorer.score, frame)
 
     def explain_frame(self, frame: Frame) -> Contributions:
         """What each feature added to the raw score of valid rows, together or one at a time.
@@ -163,7 +199,8 @@ class Predictor:
                 )
 
     def _outcome(self, parsed: Parsed) -> Outcome:
-        scores, failed = self._score(parsed.frame)
+        answers = self._answers(parsed.frame)
+        scores, explanations, failed = answers.scores, answers.explanations, answers.failed
         rows, customer_ids, event_ids = parsed.rows, parsed.customer_ids, parsed.event_ids
         rejections = parsed.rejections
         if failed:
@@ -177,30 +214,62 @@ class Predictor:
             rows, scores = rows[keep], scores[keep]
             customer_ids = select(customer_ids, keep)
             event_ids = None if event_ids is None else select(event_ids, keep)
+            explanations = None if explanations is None else explanations.take(keep)
         decisions = scores > self.model.threshold
-        return Outcome(parsed.total, rows, customer_ids, event_ids, scores, decisions, rejections)
+        return Outcome(
+            parsed.total, rows, customer_ids, event_ids, scores, decisions, rejections, explanations
+        )
 
-    def _score(self, frame: Frame) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
-        """The scores of a frame, and by index the rows that the model cannot score.
+    def _answers(self, frame: Frame) -> _Answers:
+        """The scores of a frame, and their explanations when they are wanted.
 
         When the model raises, the frame is halved until the offending rows are found.
         """
         try:
-            scores = self.score_frame(frame)
+            return self._scored(frame) if self._explain is None else self._explained(frame, self._explain)
         except Exception as error:  # noqa: BLE001 - a model may raise anything; its row is rejected
             if frame.count <= 1:
                 detail = f"the model failed: {type(error).__name__}: {error}"
-                return np.zeros(frame.count), dict.fromkeys(range(frame.count), detail)
+                failed = dict.fromkeys(range(frame.count), detail)
+                return _Answers(np.zeros(frame.count), self._no_explanations(frame.count), failed)
             middle = frame.count // 2
-            left, left_failed = self._score(frame.slice(0, middle))
-            right, right_failed = self._score(frame.slice(middle, frame.count))
-            failed = left_failed | {middle + index: detail for index, detail in right_failed.items()}
-            return np.concatenate([left, right]), failed
-        finite = np.isfinite(scores)
-        if finite.all():
-            return scores, {}
-        detail = "the model's score is not a finite number"
-        return scores, dict.fromkeys(np.flatnonzero(~finite).tolist(), detail)
+            first, second = frame.slice(0, middle), frame.slice(middle, frame.count)
+            return self._answers(first).followed_by(self._answers(second))
+
+    def _scored(self, frame: Frame) -> _Answers:
+        scores = self.score_frame(frame)
+        return _Answers(scores, None, _infinite(scores))
+
+    def _explained(self, frame: Frame, count: int) -> _Answers:
+        """Scores with explanations: nothing is given for a row whose contributions do not add up."""
+        scorer = self.model.scorer
+        raw, contributions = self._run(scorer.raw, frame), self.explain_frame(frame)
+        scores = scorer.link(raw)
+        failed = misfits(raw, contributions, scorer.tolerance) | _infinite(scores)
+        return _Answers(scores, largest(contributions, count), failed)
+
+    def _no_explanations(self, rows: int) -> Explanations | None:
+        """Of the form that explanations have, for rows that the model failed for."""
+        if self._explain is None:
+            return None
+        nothing = Contributions(np.zeros((rows, len(self.model.schema.features))), np.zeros(rows))
+        return largest(nothing, self._explain)
+
+    def _run(
+        self, score: Callable[[Frame], npt.NDArray[np.float64]], frame: Frame
+    ) -> npt.NDArray[np.float64]:
+        """Runs the model over rows together, or one at a time when it declares that."""
+        if self._together or frame.count <= 1:
+            return score(frame)
+        return np.concatenate([score(frame.slice(row, row + 1)) for row in range(frame.count)])
+
+
+def _infinite(scores: npt.NDArray[np.float64]) -> dict[int, str]:
+    """The rows without a finite score, by index, with a sentence each."""
+    finite = np.isfinite(scores)
+    if finite.all():
+        return {}
+    return dict.fromkeys(np.flatnonzero(~finite).tolist(), "the model's score is not a finite number")
 
 
 def select(ids: IdValues, keep: npt.NDArray[np.bool_]) -> IdValues:

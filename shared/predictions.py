@@ -2,7 +2,7 @@
 
 Both encodings hold the same fields, so that a prediction of the stream and one of the batch path can be
 laid side by side: `prediction_id`, `customer_id`, `event_id` when given, `score`, the decision under the
-model's own name, `threshold`, `model` and `model_sha256`.
+model's own name, when explained `base` and `contributions`, `threshold`, `model` and `model_sha256`.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from shared.explanations import Explanations
 from shared.frame import IdValues
 from shared.models.directory import Model
 from shared.predict import Outcome
@@ -25,6 +26,31 @@ REJECTION_SCHEMA: Final = pa.schema(
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
+#: The largest contributions of a prediction, as a column.
+CONTRIBUTIONS: Final = pa.list_(
+    pa.field(
+        "element",
+        pa.struct(
+            [
+                pa.field("input", pa.string(), nullable=False),
+                pa.field("contribution", pa.float64(), nullable=False),
+            ]
+        ),
+        nullable=False,
+    )
+)
+
+
+class Contribution(msgspec.Struct, frozen=True, gc=False):
+    """What one input added to a raw score.
+
+    Attributes:
+        input: Its name.
+        contribution: What it added.
+    """
+
+    input: str
+    contribution: float
 
 
 def position_prefix(*place: str | int) -> str:
@@ -40,25 +66,13 @@ class PredictionEncoder:
     """
 
     def __init__(self, model: Model) -> None:
-        decision = model.decision_name
-        self._row = msgspec.defstruct(
-            "EncodedPrediction",
-            [
-                ("id", str),
-                ("customer_id", int | str),
-                ("event_id", int | str | None),
-                ("score", float),
-                ("decision", bool),
-            ],
-            rename={"id": "prediction_id", "decision": decision},
-            gc=False,
-        )
-        self._row_without_event_id = msgspec.defstruct(
-            "EncodedPredictionWithoutEventId",
-            [("id", str), ("customer_id", int | str), ("score", float), ("decision", bool)],
-            rename={"id": "prediction_id", "decision": decision},
-            gc=False,
-        )
+        self._features = [feature.name for feature in model.schema.features]
+        # A type of row for each set of fields: with an event id or not, explained or not.
+        self._types = {
+            (with_event_id, explained): _row_type(model.decision_name, with_event_id, explained)
+            for with_event_id in (False, True)
+            for explained in (False, True)
+        }
         self._encode_lines = msgspec.json.Encoder().encode_lines
         constant = {"threshold": model.threshold, "model": model.id, "model_sha256": model.short_sha256}
         # A JSON text holds no raw line break, so `}` before one is always the end of a row.
@@ -80,25 +94,63 @@ class PredictionEncoder:
         if not len(outcome.rows):
             return []
         ids = [f"{prefix}{number}" for number in numbers]
-        customers = as_list(outcome.customer_ids)
-        scores, decisions = outcome.scores.tolist(), outcome.decisions.tolist()
-        if outcome.event_ids is None:
-            rows: Any = map(self._row_without_event_id, ids, customers, scores, decisions)
+        customers, events = as_list(outcome.customer_ids), outcome.event_ids
+        answers = [outcome.scores.tolist(), outcome.decisions.tolist(), *self._explained(outcome)]
+        explained = outcome.explanations is not None
+        with_event_id, without = self._types[True, explained], self._types[False, explained]
+        if events is None:
+            rows: Any = map(without, ids, customers, *answers)
         else:
             rows = [
-                self._row(identity, customer, event, score, decision)
-                if event is not None
-                else self._row_without_event_id(identity, customer, score, decision)
-                for identity, customer, event, score, decision in zip(
-                    ids, customers, as_list(outcome.event_ids), scores, decisions, strict=True
-                )
+                with_event_id(*row) if row[2] is not None else without(*row[:2], *row[3:])
+                for row in zip(ids, customers, as_list(events), *answers, strict=True)
             ]
         lines = self._encode_lines(list(rows)).replace(b"}\n", self._end)
         return lines.split(b"\n")[:-1]
 
+    def _explained(self, outcome: Outcome) -> list[list[Any]]:
+        """The further fields of explained predictions."""
+        if outcome.explanations is None:
+            return []
+        return [
+            outcome.explanations.base.tolist(),
+            contribution_lists(self._features, outcome.explanations),
+        ]
 
-def prediction_schema(model: Model) -> pa.Schema:
-    """The Arrow schema of a model's predictions."""
+
+def _row_type(decision: str, with_event_id: bool, explained: bool) -> Any:
+    fields: list[tuple[str, Any]] = [("id", str), ("customer_id", int | str)]
+    fields += [("event_id", int | str)] if with_event_id else []
+    fields += [("score", float), ("decision", bool)]
+    fields += [("base", float), ("contributions", list[Contribution])] if explained else []
+    names = {"id": "prediction_id", "decision": decision}
+    return msgspec.defstruct("EncodedPrediction", fields, rename=names, gc=False)
+
+
+def contribution_lists(features: Sequence[str], explanations: Explanations) -> list[list[Contribution]]:
+    """The largest contributions of each row, as JSON has them.
+
+    Args:
+        features: The names of the model's features, in declared order.
+        explanations: What explains the rows.
+    """
+    rows, width = explanations.inputs.shape
+    names = map(features.__getitem__, explanations.inputs.ravel().tolist())
+    flat = list(map(Contribution, names, explanations.contributions.ravel().tolist()))
+    return [flat[start : start + width] for start in range(0, rows * width, width)]
+
+
+def prediction_schema(model: Model, *, explained: bool = False) -> pa.Schema:
+    """The Arrow schema of a model's predictions.
+
+    Args:
+        model: The model that scores.
+        explained: Whether they have contributions.
+    """
+    further = [
+        pa.field("base", pa.float64(), nullable=False),
+        pa.field("contributions", CONTRIBUTIONS, nullable=False),
+    ]
     return pa.schema(
         [
             pa.field("prediction_id", pa.string(), nullable=False),
@@ -106,6 +158,7 @@ def prediction_schema(model: Model) -> pa.Schema:
             pa.field("event_id", pa.string()),
             pa.field("score", pa.float64(), nullable=False),
             pa.field(model.decision_name, pa.bool_(), nullable=False),
+            *(further if explained else ()),
             pa.field("threshold", pa.float64(), nullable=False),
             pa.field("model", pa.dictionary(pa.int32(), pa.string()), nullable=False),
             pa.field("model_sha256", pa.dictionary(pa.int32(), pa.string()), nullable=False),
@@ -129,11 +182,30 @@ def predictions_table(model: Model, outcome: Outcome, positions: pa.StringArray)
         _ids(event_ids, pa.string()),
         pa.array(outcome.scores),
         pa.array(outcome.decisions),
+        *_explanation_columns(model, outcome.explanations),
         pa.array(np.full(count, model.threshold)),
         _repeated(model.id, count),
         _repeated(model.short_sha256, count),
     ]
-    return pa.record_batch(columns, schema=prediction_schema(model))
+    return pa.record_batch(
+        columns, schema=prediction_schema(model, explained=outcome.explanations is not None)
+    )
+
+
+def _explanation_columns(model: Model, explanations: Explanations | None) -> list[pa.Array]:
+    if explanations is None:
+        return []
+    names = pa.array([feature.name for feature in model.schema.features], pa.string())
+    rows, width = explanations.inputs.shape
+    pairs = pa.StructArray.from_arrays(
+        [
+            names.take(pa.array(explanations.inputs.ravel())),
+            pa.array(explanations.contributions.ravel()),
+        ],
+        fields=list(CONTRIBUTIONS.value_type),
+    )
+    starts = pa.array(np.arange(rows + 1, dtype=np.int32) * width, pa.int32())
+    return [pa.array(explanations.base), pa.ListArray.from_arrays(starts, pairs, type=CONTRIBUTIONS)]
 
 
 def rejections_table(outcome: Outcome, positions: pa.StringArray) -> pa.RecordBatch:

@@ -30,7 +30,18 @@ MODEL_FILE: Final = "model.json"
 _PICKLES: Final = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle")
 #: Fields of a prediction that the decision's own name must not hide.
 RESERVED_OUTPUTS: Final = frozenset(
-    {"prediction_id", "customer_id", "event_id", "score", "threshold", "model", "model_sha256", "position"}
+    {
+        "prediction_id",
+        "customer_id",
+        "event_id",
+        "score",
+        "base",
+        "contributions",
+        "threshold",
+        "model",
+        "model_sha256",
+        "position",
+    }
 )
 
 

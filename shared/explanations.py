@@ -1,0 +1,69 @@
+"""Why a row has its score: the inputs that contributed most, checked to add up to the raw score."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.models.base import Contributions, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Explanations:
+    """The largest contributions to the raw score of each row; the raw score is the one before the link.
+
+    Attributes:
+        base: float64, one a row: the raw score before any input is looked at.
+        inputs: int64, one row a row: places among the schema's features. The largest contribution by
+            absolute value comes first; of equal ones, the input that is declared first.
+        contributions: float64, beside `inputs`.
+    """
+
+    base: Floats
+    inputs: npt.NDArray[np.int64]
+    contributions: Floats
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> "Explanations":
+        """Those of the rows that a mask keeps."""
+        return Explanations(self.base[keep], self.inputs[keep], self.contributions[keep])
+
+    def followed_by(self, others: "Explanations") -> "Explanations":
+        """These and others below them."""
+        return Explanations(
+            np.concatenate([self.base, others.base]),
+            np.concatenate([self.inputs, others.inputs]),
+            np.concatenate([self.contributions, others.contributions]),
+        )
+
+
+def largest(contributions: Contributions, count: int) -> Explanations:
+    """The largest contributions of each row.
+
+    Args:
+        contributions: Those of all inputs.
+        count: How many to keep; all when there are not so many.
+    """
+    by_input = contributions.values
+    # A stable sort leaves equal sizes in declared order.
+    inputs = np.argsort(-np.abs(by_input), axis=1, kind="stable")[:, :count].astype(np.int64)
+    # Adding 0.0 makes a zero of either sign the same text.
+    return Explanations(contributions.base + 0.0, inputs, np.take_along_axis(by_input, inputs, axis=1) + 0.0)
+
+
+def misfits(raw: Floats, contributions: Contributions, tolerance: float) -> dict[int, str]:
+    """The rows whose contributions do not add up to the raw score, by index, with a sentence each.
+
+    Args:
+        raw: The raw score of each row.
+        contributions: What explains it.
+        tolerance: How far they may be apart, for each 1 of the sum of the contributions' sizes.
+    """
+    sizes = Contributions(np.abs(contributions.values), np.abs(contributions.base))
+    with np.errstate(over="ignore", invalid="ignore"):
+        totals, size = contributions.totals(), sizes.totals()
+        # Written so that a total that is no number does not pass.
+        fits = np.isfinite(size) & (np.abs(totals - raw) <= tolerance * size)
+    return {
+        row: f"the contributions add up to {float(totals[row])!r}, but the raw score is {float(raw[row])!r}"
+        for row in np.flatnonzero(~fits).tolist()
+    }
