@@ -60,6 +60,11 @@ class ScoreSettings(CommandSettings):
         description="The largest share of rows that may be rejected. Above it everything is written all the "
         "same, and the exit status is 1.",
     )
+    explain: int | None = Field(
+        None,
+        ge=1,
+        description="Give with each prediction this many inputs that contributed most to its score.",
+    )
     ignore_case: bool = Field(
         False, description="Match the columns of CSV and Parquet files to the model's inputs in any case."
     )
@@ -103,14 +108,15 @@ def score(settings: ScoreSettings) -> Predictions:
         TandemError: The model, an input or the output folder cannot be used.
     """
     started = datetime.now(UTC)
-    predictor = Predictor.load(settings.model)
+    predictor = Predictor.load(settings.model, explain=settings.explain)
     folder = Folder(settings.output)
     folder.check()
     sources = _sources(settings, predictor)
     for source in sources:
         source.check(predictor)
     folder.create()
-    run = _Run(predictor, folder, OUTPUT_FORMATS[settings.format](predictor.model), settings.part_rows)
+    form = OUTPUT_FORMATS[settings.format](predictor.model, explained=settings.explain is not None)
+    run = _Run(predictor, folder, form, settings.part_rows)
     manifest = run.score(sources, settings, started)
     write_manifest(folder, manifest)
     return manifest
@@ -162,7 +168,11 @@ class _Run:
             parts=parts.parts,
             rejected_columns=Column.all_of(REJECTED_SCHEMA),
             rejected=rejected.parts,
-            settings={name: value for name, value in shown(settings).items() if name != "output"},
+            settings={
+                name: value
+                for name, value in shown(settings).items()
+                if name != "output" and getattr(settings, name) is not None
+            },
             run=Run.of(started, time.monotonic() - begin, ledger.read),
         )
 

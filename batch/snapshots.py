@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from batch.manifest import MANIFEST_FILE, PartFile, Snapshot, read_manifest
 from batch.sources import Ids, Scorable, Scored, ids_of_events, rejected_table
 from shared.errors import InputError
+from shared.explanations import joined
 from shared.files import Chunk, check_file, read_file
 from shared.frame import MISSING_CODE, Column, Parsed
 from shared.predict import Outcome, Predictor
@@ -222,6 +223,7 @@ def _merged(left: Outcome, right: Outcome) -> Outcome:
         for side in (left, right)
         for event in (as_list(side.event_ids) if side.event_ids is not None else [None] * len(side.rows))
     ]
+    explanations = joined(left.explanations, right.explanations)
     return Outcome(
         total,
         rows[order],
@@ -230,4 +232,5 @@ def _merged(left: Outcome, right: Outcome) -> Outcome:
         np.concatenate([left.scores, right.scores])[order],
         np.concatenate([left.decisions, right.decisions])[order],
         rejections,
+        None if explanations is None else explanations.take(order),
     )

@@ -19,7 +19,7 @@ from batch.folder import Folder, HashedFile
 from batch.manifest import PartFile
 from shared.models.directory import Model
 from shared.predict import Outcome
-from shared.predictions import PredictionEncoder, prediction_schema, predictions_table
+from shared.predictions import PredictionEncoder, contribution_lists, prediction_schema, predictions_table
 
 ROWS_PER_GROUP: Final = 131_072
 ROWS_PER_PART: Final = 8 * ROWS_PER_GROUP
@@ -44,13 +44,20 @@ class OutputFormat(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, explained: bool = False) -> None:
+        """Makes the format for one run.
+
+        Args:
+            model: The model that scores.
+            explained: Whether its predictions have contributions.
+        """
         self.model = model
+        self._explained = explained
 
     @property
     def schema(self) -> pa.Schema:
         """The columns of a prediction, as `predictions` gives them."""
-        return prediction_schema(self.model)
+        return prediction_schema(self.model, explained=self._explained)
 
     def predictions(self, outcome: Outcome, ids: pa.StringArray) -> pa.RecordBatch:
         """The predictions of an outcome as the rows of a sink.
@@ -81,9 +88,32 @@ class ParquetOutput(OutputFormat):
 
 
 class CsvOutput(OutputFormat):
-    """CSV with a header; numbers in a form that reads back to the same float64, null as nothing."""
+    """CSV with a header; numbers in a form that reads back to the same float64, null as nothing.
+
+    A cell holds no list: contributions are the JSON text that the stream would write for them.
+    """
 
     name: ClassVar[str] = "csv"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of a prediction, none of them a list."""
+        schema = super().schema
+        if not self._explained:
+            return schema
+        place = schema.get_field_index("contributions")
+        return schema.set(place, schema.field(place).with_type(pa.string()))
+
+    def predictions(self, outcome: Outcome, ids: pa.StringArray) -> pa.RecordBatch:
+        """The predictions, their contributions as text."""
+        rows = super().predictions(outcome, ids)
+        if outcome.explanations is None:
+            return rows
+        features = [feature.name for feature in self.model.schema.features]
+        texts = map(msgspec.json.encode, contribution_lists(features, outcome.explanations))
+        place = rows.schema.get_field_index("contributions")
+        column = pa.array([text.decode() for text in texts], pa.string())
+        return rows.set_column(place, self.schema.field(place), column)
 
     def open(self, file: HashedFile, schema: pa.Schema) -> Sink:
         """Begins a CSV file with its header."""
@@ -95,8 +125,8 @@ class NdjsonOutput(OutputFormat):
 
     name: ClassVar[str] = "ndjson"
 
-    def __init__(self, model: Model) -> None:
-        super().__init__(model)
+    def __init__(self, model: Model, *, explained: bool = False) -> None:
+        super().__init__(model, explained=explained)
         self._encoder = PredictionEncoder(model)
 
     def predictions(self, outcome: Outcome, ids: pa.StringArray) -> pa.RecordBatch:

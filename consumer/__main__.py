@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     logs.set_up(settings.log_format, settings.log_level)
     stop = Stop(settings.shutdown_timeout)
     stop.on_signals()
-    predictor = Predictor.load(settings.model)
+    predictor = Predictor.load(settings.model, explain=settings.explain)
     source = prepare_topics(settings)
     with ExitStack() as stack:
         instance = settings.instance or stack.enter_context(claim(settings.group, settings.host))

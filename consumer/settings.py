@@ -45,6 +45,11 @@ class ConsumerSettings(KafkaSettings, CommandSettings):
         description="exactly-once: each event has one prediction or dead letter, whatever is killed; "
         "at-least-once: nothing is lost, but a prediction may be written twice.",
     )
+    explain: int | None = Field(
+        None,
+        ge=1,
+        description="Give with each prediction this many inputs that contributed most to its score.",
+    )
     create_topics: bool = Field(False, description="Create topics that do not exist.")
     partitions: int = Field(6, ge=1, description="Partitions of topics that --create-topics makes.")
     batch_events: int = Field(25_000, ge=1, description="About how many events to score and commit at once.")

@@ -1,6 +1,7 @@
 """Why a row has its score: the inputs that contributed most, checked to add up to the raw score."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +24,20 @@ class Explanations:
     inputs: npt.NDArray[np.int64]
     contributions: Floats
 
-    def take(self, keep: npt.NDArray[np.bool_]) -> "Explanations":
-        """Those of the rows that a mask keeps."""
-        return Explanations(self.base[keep], self.inputs[keep], self.contributions[keep])
+    def take(self, rows: npt.NDArray[Any]) -> "Explanations":
+        """Those of the rows that an array of indices or a boolean mask selects."""
+        return Explanations(self.base[rows], self.inputs[rows], self.contributions[rows])
 
-    def followed_by(self, others: "Explanations") -> "Explanations":
-        """These and others below them."""
-        return Explanations(
-            np.concatenate([self.base, others.base]),
-            np.concatenate([self.inputs, others.inputs]),
-            np.concatenate([self.contributions, others.contributions]),
-        )
+
+def joined(first: Explanations | None, second: Explanations | None) -> Explanations | None:
+    """Those of two batches as those of one; None where there are none."""
+    if first is None or second is None:
+        return None
+    return Explanations(
+        np.concatenate([first.base, second.base]),
+        np.concatenate([first.inputs, second.inputs]),
+        np.concatenate([first.contributions, second.contributions]),
+    )
 
 
 def largest(contributions: Contributions, count: int) -> Explanations:

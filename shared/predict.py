@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from shared.errors import ModelError
 from shared.events import EventParser
-from shared.explanations import Explanations, largest, misfits
+from shared.explanations import Explanations, joined, largest, misfits
 from shared.frame import Frame, IdValues, Parsed
 from shared.models.base import Contributions
 from shared.models.directory import Model, read_model
@@ -70,11 +70,12 @@ class _Answers:
     def followed_by(self, others: "_Answers") -> "_Answers":
         """The answers of both, for a frame that was cut in two."""
         before = len(self.scores)
-        explanations = None
-        if self.explanations is not None and others.explanations is not None:
-            explanations = self.explanations.followed_by(others.explanations)
         failed = self.failed | {before + index: detail for index, detail in others.failed.items()}
-        return _Answers(np.concatenate([self.scores, others.scores]), explanations, failed)
+        return _Answers(
+            np.concatenate([self.scores, others.scores]),
+            joined(self.explanations, others.explanations),
+            failed,
+        )
 
 
 class Predictor:
