@@ -141,6 +141,9 @@ def _examples(examples: list[Example]) -> Table:
     for column in ("class", "id", "stream", "batch"):
         table.add_column(column, overflow="fold")
     table.add_column("ulps", justify="right")
+    explained = any(example.explained_alike is False for example in examples)
+    if explained:
+        table.add_column("contributions")
     for example in examples:
         table.add_row(
             Text(example.found.replace("_", " ")),
@@ -148,6 +151,7 @@ def _examples(examples: list[Example]) -> Table:
             _answer(example.stream, example.stream_decision, example.stream_reason),
             _answer(example.batch, example.batch_decision, example.batch_reason),
             "" if example.ulps is None else f"{example.ulps:,}",
+            *(() if not explained else ("",) if example.explained_alike is not False else ("differ",)),
         )
     return table
 
@@ -167,11 +171,14 @@ def _verdict(comparison: Comparison) -> Text:
         for name, scored, rejected in sides
     )
     if comparison.agrees:
-        return Text(f"Identical to the bit: {held}.", style="green")
+        explained = f"; {comparison.explained:,} compared with contributions" if comparison.explained else ""
+        return Text(f"Identical to the bit: {held}{explained}.", style="green")
     if not comparison.total:
         return Text(f"There is nothing to compare: {held}.", style="red")
+    told = comparison.explained_differently
+    otherwise = f"; {_counted(told, 'prediction')} with other contributions" if told else ""
     apart = f"; scores differ by up to {comparison.largest_difference:g}" if comparison.largest_ulps else ""
-    return Text(f"Not identical: {held}{apart}.", style="red")
+    return Text(f"Not identical: {held}{apart}{otherwise}.", style="red")
 
 
 def _counted(count: int, word: str) -> str:

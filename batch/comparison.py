@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.explained import explained_alike, explained_by_both
 from batch.sides import Side
 from batch.ulps import ulps_between
 
@@ -16,9 +17,9 @@ Mask = npt.NDArray[np.bool_]
 
 #: What can become of an id, in the order in which it is told; each id falls into exactly one class.
 CLASSES: Final = {
-    "identical": "same score to the bit, same decision",
+    "identical": "same score to the bit, same decision, same contributions where both have them",
     "within_tolerance": "same decision, scores within --tolerance",
-    "different": "another decision, or scores further apart",
+    "different": "another decision, other contributions, or scores further apart",
     "missing": "a prediction in batch only",
     "extra": "a prediction in the stream only",
     "duplicated": "more than once on one side",
@@ -70,6 +71,7 @@ class Example:
         stream_decision: The stream's decision.
         batch_decision: The batch's decision.
         ulps: How many representable numbers lie from one score to the other.
+        explained_alike: Whether the contributions are the same; None unless both sides have them.
         stream_reason: Why the stream rejected it.
         batch_reason: Why the batch rejected it.
     """
@@ -81,6 +83,7 @@ class Example:
     stream_decision: bool | None = None
     batch_decision: bool | None = None
     ulps: int | None = None
+    explained_alike: bool | None = None
     stream_reason: str | None = None
     batch_reason: str | None = None
 
@@ -97,6 +100,8 @@ class Comparison:
         rejections: How many rejections each side has.
         largest_difference: The largest difference of two scores of one id.
         largest_ulps: The same in representable numbers.
+        explained: How many pairs of predictions were compared with their contributions.
+        explained_differently: How many of them do not have the same contributions.
         stream_models: The models of the stream's predictions, `name@version digest`.
         batch_models: Those of the batch's.
         examples: A few ids of each class that does not agree.
@@ -109,6 +114,8 @@ class Comparison:
     rejections: tuple[int, int]
     largest_difference: float
     largest_ulps: int
+    explained: int
+    explained_differently: int
     stream_models: list[str]
     batch_models: list[str]
     examples: list[Example] = field(default_factory=list)
@@ -147,12 +154,15 @@ def compare_sides(
     left, right = stream.scores[ours], batch.scores[theirs]
     apart, ulps = np.abs(left - right), ulps_between(left, right)
     decided = stream.decisions[ours] == batch.decisions[theirs]
-    identical = decided & (left.view(np.int64) == right.view(np.int64))
+    explained, alike = _explained(stream, batch, ours, theirs)
+    identical = decided & alike & (left.view(np.int64) == right.view(np.int64))
     allowed = tolerance or Tolerance()
     near = (ulps if allowed.unit == "ulp" else apart) <= allowed.amount
     found = index.classes(stream, batch)
     found[both] = np.where(
-        identical, _code("identical"), np.where(decided & near, _code("within_tolerance"), _code("different"))
+        identical,
+        _code("identical"),
+        np.where(decided & alike & near, _code("within_tolerance"), _code("different")),
     )
     counts = np.bincount(found, minlength=len(CLASSES)).tolist()
     counted = dict(zip(CLASSES, counts, strict=True))
@@ -166,10 +176,20 @@ def compare_sides(
         (len(stream.rejected_ids), len(batch.rejected_ids)),
         float(apart.max(initial=0.0)),
         int(ulps.max(initial=0)),
+        int(np.count_nonzero(explained)),
+        int(np.count_nonzero(~alike)),
         sorted(f"{model} {digest}" for model, digest in stream.models),
         sorted(f"{model} {digest}" for model, digest in batch.models),
         index.examples(stream, batch, found, examples),
     )
+
+
+def _explained(stream: Side, batch: Side, ours: Ints, theirs: Ints) -> tuple[Mask, Mask]:
+    """Of pairs of predictions: which are explained on both sides, and which not differently."""
+    if stream.explanations is None or batch.explanations is None:
+        return np.zeros(len(ours), np.bool_), np.ones(len(ours), np.bool_)
+    left, right = stream.explanations.take(pa.array(ours)), batch.explanations.take(pa.array(theirs))
+    return explained_by_both(left, right), explained_alike(left, right)
 
 
 def _ulps(left: float | None, right: float | None) -> int | None:
@@ -262,9 +282,17 @@ class _Index:
             stream_decision=decisions[0],
             batch_decision=decisions[1],
             ulps=_ulps(*scores),
+            explained_alike=self._explained_alike(stream, batch, place),
             stream_reason=reasons[0],
             batch_reason=reasons[1],
         )
+
+    def _explained_alike(self, stream: Side, batch: Side, place: int) -> bool | None:
+        rows = [first[place : place + 1] for first in self.first]
+        if min(row[0] for row in rows) < 0:
+            return None
+        explained, alike = _explained(stream, batch, *rows)
+        return bool(alike[0]) if explained[0] else None
 
 
 def _first(codes: Ints, count: int) -> Ints:

@@ -8,9 +8,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.explained import EXPLANATION, explanation_column, explanations_of
 from shared.errors import InputError
 from shared.files import read_file
 from shared.models.directory import RESERVED_OUTPUTS
+from shared.predictions import Contribution
 
 JoinColumn = Literal["prediction_id", "customer_id", "event_id"]
 
@@ -21,6 +23,7 @@ PREDICTIONS: Final = pa.schema(
         pa.field("decision", pa.bool_()),
         pa.field("model", pa.string()),
         pa.field("model_sha256", pa.string()),
+        pa.field("explanation", EXPLANATION),
     ]
 )
 REJECTIONS: Final = pa.schema([pa.field("id", pa.string()), pa.field("reason", pa.string())])
@@ -59,7 +62,8 @@ class PredictionDecoder:
             for field in ("id", "score", "decision", "model", "model_sha256")
         )
         texts = [value if value is None or isinstance(value, str) else str(value) for value in ids]
-        return pa.table([texts, scores, decisions, models, digests], schema=PREDICTIONS)
+        explanations = explanations_of([row.base for row in rows], [row.contributions for row in rows])
+        return pa.table([texts, scores, decisions, models, digests, explanations], schema=PREDICTIONS)
 
     def _decoder_for(self, first: bytes | None) -> Any:
         fields = msgspec.json.decode(first or b"", type=dict[str, Any])
@@ -71,6 +75,8 @@ class PredictionDecoder:
                 ("decision", bool),
                 ("model", str),
                 ("model_sha256", str),
+                ("base", float | None, None),
+                ("contributions", list[Contribution] | None, None),
             ],
             rename={"id": self._on, "decision": decision_among(list(fields))},
             kw_only=True,
@@ -109,8 +115,13 @@ def read_predictions(path: Path, on: JoinColumn) -> Iterator[pa.Table]:
         batch: Any = chunk.batch
         try:
             names = [on, "score", decision_among(batch.schema.names), "model", "model_sha256"]
-            yield _table([batch.column(name) for name in names], PREDICTIONS)
-        except (KeyError, TypeError, pa.ArrowException) as error:
+            columns = [batch.column(name) for name in names]
+            if "contributions" in batch.schema.names:
+                explanations = explanation_column(batch.column("base"), batch.column("contributions"))
+            else:
+                explanations = pa.nulls(batch.num_rows, EXPLANATION)
+            yield _table([*columns, explanations], PREDICTIONS)
+        except (KeyError, TypeError, msgspec.MsgspecError, pa.ArrowException) as error:
             raise InputError(f"{path}: not a file of predictions: {error}", hint=_HINT) from error
 
 

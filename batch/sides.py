@@ -40,6 +40,7 @@ class Side:
         models: The models that made them: `name@version` and the beginning of the digest.
         rejected_ids: What its rejections are joined by; null where a rejection holds no such id.
         reasons: Their reason codes.
+        explanations: What explains its scores, as EXPLANATION; None when no prediction is explained.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Side:
     models: frozenset[tuple[str, str]]
     rejected_ids: pa.StringArray
     reasons: pa.StringArray
+    explanations: pa.StructArray | None = None
 
 
 def load_side(
@@ -108,6 +110,7 @@ def side_of(name: str, on: JoinColumn, predictions: list[pa.Table], rejections: 
                 f"{name}: {missing:,} of {table.num_rows:,} predictions have no {said}",
                 hint="Join by a column that all of them have: --on prediction_id or --on customer_id.",
             )
+    explanations = table.column("explanation")
     models = table.group_by(["model", "model_sha256"]).aggregate([]).to_pylist()
     return Side(
         name,
@@ -117,6 +120,7 @@ def side_of(name: str, on: JoinColumn, predictions: list[pa.Table], rejections: 
         frozenset((str(row["model"]), str(row["model_sha256"])) for row in models),
         rejected.column("id").combine_chunks(),
         rejected.column("reason").combine_chunks(),
+        None if explanations.null_count == table.num_rows else explanations.combine_chunks(),
     )
 
 
