@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
+from batch.delimiter import Delimiter
 from batch.folder import Folder
 from batch.manifest import (
     Column,
@@ -33,8 +34,6 @@ from shared.files import find_sources
 from shared.ledger import Account, Ledger
 from shared.predict import Predictor
 from shared.settings import CommandSettings, load, shown
-
-_TAB: Final = "\t"
 
 
 class ScoreSettings(CommandSettings):
@@ -68,21 +67,13 @@ class ScoreSettings(CommandSettings):
     ignore_case: bool = Field(
         False, description="Match the columns of CSV and Parquet files to the model's inputs in any case."
     )
-    delimiter: str = Field(
+    delimiter: Delimiter = Field(
         ",", description="What separates the fields of CSV files: one character, or the word tab."
     )
     batch_rows: int = Field(
         65_536, ge=1, le=1_048_576, description="Rows scored at once; changes memory and speed, no result."
     )
     part_rows: int = Field(ROWS_PER_PART, ge=1, description="The most rows of a part file.")
-
-    @field_validator("delimiter")
-    @classmethod
-    def _one_character(cls, delimiter: str) -> str:
-        delimiter = _TAB if delimiter in ("tab", r"\t") else delimiter
-        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
-            raise ValueError("one ASCII character, other than a quote or a line break, or the word tab")
-        return delimiter
 
 
 def main(arguments: Sequence[str]) -> int:

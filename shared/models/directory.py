@@ -14,8 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from shared.errors import ModelError
 from shared.models.base import Scorer
+from shared.models.lightgbm_trees import LightGBMScorer
 from shared.models.linear import LinearScorer
+from shared.models.onnx_graph import OnnxScorer
 from shared.models.threshold import ThresholdScorer
+from shared.models.xgboost_trees import XGBoostScorer
 from shared.schema import FieldName, Schema
 
 KINDS: Final[dict[str, type[Scorer]]] = {
@@ -23,6 +26,9 @@ KINDS: Final[dict[str, type[Scorer]]] = {
     for kind in (
         ThresholdScorer,
         LinearScorer,
+        XGBoostScorer,
+        LightGBMScorer,
+        OnnxScorer,
     )
 }
 
@@ -185,8 +191,13 @@ class Model:
         return self.declaration.outputs.decision
 
 
-def read_model(directory: Path) -> Model:
+def read_model(directory: Path, *, certifying: bool = False) -> Model:
     """Reads and checks a model directory, all but its golden rows (Predictor.load does those too).
+
+    Args:
+        directory: The model directory.
+        certifying: Whether a model may pass that must be run one row at a time and does not declare it:
+            certifying it finds that out and writes it down.
 
     Raises:
         ModelError: With the file or field at fault and what to do.
@@ -203,7 +214,8 @@ def read_model(directory: Path) -> Model:
             {"key": declaration.key, "inputs": declaration.inputs, "strict": declaration.strict}
         )
         scorer = kind.load(schema, _read_artifact(directory, declaration, kind))
-        _check_execution(declaration, scorer)
+        if not certifying:
+            _check_execution(declaration, scorer)
     except ValidationError as error:
         raise ModelError(f"{path}: {first_problem(error)}", hint="Correct the declaration.") from error
     except ModelError as error:
