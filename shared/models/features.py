@@ -5,7 +5,10 @@ whichever path a row came by. Numbers, integers and booleans pass through, categ
 in the declared values or a column of 0 and 1 for each of them.
 """
 
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +26,23 @@ _Write = Callable[[Column, Matrix], None]
 
 class ValueTooLargeError(Exception):
     """A value is beyond the numbers that the model can take; its row is rejected."""
+
+
+@contextmanager
+def refusing_overflow(name: str) -> Iterator[None]:
+    """A block that turns an input's numbers into float32: one beyond it does not become an infinity.
+
+    Args:
+        name: The input's, for the error.
+
+    Raises:
+        ValueTooLargeError: A number is beyond float32.
+    """
+    try:
+        with np.errstate(over="raise"):
+            yield
+    except FloatingPointError as error:
+        raise ValueTooLargeError(f"{name} is beyond float32, which the model takes") from error
 
 
 class FeatureMatrix:
@@ -55,7 +75,7 @@ class FeatureMatrix:
         self.names: Final = tuple(names)
         self.inputs: Final = np.array(inputs, dtype=np.intp)
         self.dtype: Final = dtype
-        self._features = len(schema.features)
+        self._schema = schema
 
     @property
     def width(self) -> int:
@@ -69,13 +89,9 @@ class FeatureMatrix:
             ValueTooLargeError: A number is beyond `dtype`.
         """
         matrix = np.empty((frame.count, self.width), dtype=self.dtype)
-        # A number beyond float32 would become an infinity, which some models take for a number.
-        with np.errstate(over="raise"):
-            for name, start, stop, write in self._writers:
-                try:
-                    write(frame.columns[name], matrix[:, start:stop])
-                except FloatingPointError as error:
-                    raise ValueTooLargeError(f"{name} is beyond float32, which the model takes") from error
+        for name, start, stop, write in self._writers:
+            with refusing_overflow(name):
+                write(frame.columns[name], matrix[:, start:stop])
         return matrix
 
     def contributions(self, by_column: Matrix, base: Matrix) -> Contributions:
@@ -85,10 +101,65 @@ class FeatureMatrix:
             by_column: One row a row and one column a column of the matrix.
             base: One value a row.
         """
-        values: Floats = np.zeros((len(by_column), self._features))
+        values: Floats = np.zeros((len(by_column), len(self._schema.features)))
         for column, place in enumerate(self.inputs.tolist()):
             values[:, place] += by_column[:, column]
         return Contributions(values, base.astype(np.float64))
+
+    def check(self, count: int, names: Sequence[str] | None) -> None:
+        """Compares the columns with what a model was trained on.
+
+        Args:
+            count: How many features the model takes.
+            names: What it calls them, in order; None when it does not say. Of a one-hot column
+                `input=value` and `input_value` are the same, and a space is the same as `_`.
+
+        Raises:
+            ModelError: They differ; with the input at fault and what the model expects.
+        """
+        listed = f": {', '.join(names)}" if names else ""
+        if count != self.width:
+            raise ModelError(
+                f"inputs: they make {self.width} columns, but the model was trained on {count}",
+                hint=f"Declare what it was trained on, in its order{listed}.",
+            )
+        for column, (ours, theirs) in enumerate(zip(self.names, names or self.names, strict=True)):
+            feature = self._schema.features[self.inputs[column]]
+            if _plain(theirs, feature.name) != _plain(ours, feature.name):
+                raise ModelError(
+                    f"inputs: column {column} is {ours!r}, but the model was trained on {theirs!r} there",
+                    hint=f"Declare the inputs in the order that it was trained on{listed}.",
+                )
+
+    def check_categories(self, column: int, values: Sequence[object] | None) -> None:
+        """Compares the input behind a column with one that a model splits by category.
+
+        Args:
+            column: The column that it splits so.
+            values: The categories that it was trained on, in the order of their codes; None when unknown.
+
+        Raises:
+            ModelError: The input is no ordinal category, or its values are not these.
+        """
+        feature = self._schema.features[self.inputs[column]]
+        listed = f" with the values {json.dumps(values)}" if values is not None else ""
+        if feature.type != "category" or feature.encoding == "one-hot":
+            raise ModelError(
+                f"input {feature.name!r} is split by category in the model, but is not declared as one",
+                hint=f"Declare it as an ordinal category{listed}.",
+            )
+        if values is not None and list(feature.values or ()) != list(values):
+            raise ModelError(
+                f"input {feature.name!r} has other values, or in another order, than the model has",
+                hint=f"Declare it{listed}.",
+            )
+
+
+def _plain(column: str, name: str) -> str:
+    """A column's name as all libraries would spell it."""
+    if column.startswith(name + "="):
+        column = f"{name}_{column[len(name) + 1 :]}"
+    return re.sub(r"\s", "_", column)
 
 
 def _column_names(feature: Input) -> list[str]:
