@@ -1,5 +1,6 @@
 """Golden rows: a varied choice of a sample's rows with the exact scores that the model must give them."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -18,7 +19,11 @@ _QUANTILES: Final = 8
 
 
 def choose_golden(
-    schema: Schema, events: Sequence[Event], scores: npt.NDArray[np.float64], most: int = WANTED
+    schema: Schema,
+    events: Sequence[Event],
+    scores: npt.NDArray[np.float64],
+    held: Sequence[Event] = (),
+    most: int = WANTED,
 ) -> list[GoldenRow]:
     """Golden rows from rows of a sample: as many categories, bounds and missing values as they can show.
 
@@ -28,17 +33,27 @@ def choose_golden(
         schema: The declared inputs.
         events: The rows, without ids.
         scores: What each of them scores alone.
-        most: How many to choose; fewer when there are fewer rows.
+        held: Rows that are golden already, without ids; they are not chosen again.
+        most: How many golden rows there are to be, those included; fewer when there are fewer rows.
     """
-    chosen = _varied(schema, events, scores, most)
+    known = {json.dumps(event, sort_keys=True) for event in held}
+    new = []
+    for place, event in enumerate(events):
+        text = json.dumps(event, sort_keys=True)
+        if text not in known:
+            known.add(text)
+            new.append(place)
+    wanted = max(0, most - len(held))
+    picked = _varied(schema, [events[place] for place in new], scores[new], wanted)
+    chosen = [new[place] for place in picked]
     rows = with_ids(schema, [events[place] for place in chosen])
     return [GoldenRow(event=row, score=float(scores[place])) for row, place in zip(rows, chosen, strict=True)]
 
 
-def _varied(
-    schema: Schema, events: Sequence[Event], scores: npt.NDArray[np.float64], most: int
-) -> list[int]:
+def _varied(schema: Schema, events: Sequence[Event], scores: npt.NDArray[np.float64], most: int) -> list[int]:
     """The places of rows that show together as much as so few can, ascending; the same at every call."""
+    if not events:
+        return []
     bins = np.digitize(scores, np.quantile(scores, np.linspace(0, 1, _QUANTILES + 1)[1:-1]))
     shown = [
         {("score", int(place)), *_shown(schema, event)} for event, place in zip(events, bins, strict=True)

@@ -190,13 +190,16 @@ def _drawn(feature: Input, draw: random.Random) -> Any:
 def _number(low: float | None, high: float | None, draw: random.Random) -> float:
     """A number between bounds; where there is none, of any magnitude that a model is likely to split at."""
     if low is not None and high is not None:
-        return min(high, max(low, low + (high - low) * draw.random()))
-    distance = 10 ** draw.uniform(-2, 5)
-    if low is not None:
-        return low + distance
-    if high is not None:
-        return high - distance
-    return distance if draw.random() < 0.7 else -distance
+        number = low + (high - low) * draw.random()
+    elif low is not None:
+        number = low + 10 ** draw.uniform(-2, 5)
+    elif high is not None:
+        number = high - 10 ** draw.uniform(-2, 5)
+    else:
+        number = 10 ** draw.uniform(-2, 5) * draw.choice((1, 1, -1))
+    # As few digits as a person would write; the edges have more.
+    rounded = round(number, 4)
+    return rounded if (low is None or rounded >= low) and (high is None or rounded <= high) else number
 
 
 def with_ids(schema: Schema, events: Sequence[Event]) -> list[Event]:

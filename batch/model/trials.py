@@ -18,8 +18,9 @@ from shared.predict import Outcome, Predictor
 #: One row, few rows, on both sides of a SIMD width, and many.
 SIZES: Final = (1, 2, 7, 50, 51, 4096)
 THREADS: Final = (1, 2)
-#: The most calls of the predictor in one combination: batches of one row would take most of the time.
-MOST_CALLS: Final = 400
+#: The most calls of the predictor in one combination: those of small batches would take most of
+#: the time. The orders differ in which rows come first.
+MOST_CALLS: Final = 128
 
 Progress = Callable[[int, str, float], None]
 
