@@ -69,6 +69,8 @@ class Artifact(BaseModel):
     def _inside(cls, file: str) -> str:
         if file in ("", ".", "..") or not file.isprintable() or "/" in file or "\\" in file:
             raise ValueError("must be the name of a file inside the model directory, not a path")
+        if file == MODEL_FILE:
+            raise ValueError("cannot be the declaration itself; rename the artifact")
         return file
 
 

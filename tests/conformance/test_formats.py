@@ -19,6 +19,7 @@ from shared.models.directory import KINDS
 from shared.predict import Predictor
 from tests.support.models import linear_model, threshold_model
 from tests.support.tables import ENCODERS, Rows, rejected, scored, write_rows
+from tests.support.trained import lightgbm_model, onnx_model, xgboost_model
 
 INPUT_FORMATS = [form.name for form in FORMATS]
 GOOD = {"customer_id": 1, "tenure": 3, "charges": 70.35, "partner": True, "contract": "monthly"}
@@ -42,10 +43,25 @@ THRESHOLD_ROWS: Rows = [
     {"customer_id": 7, "feature": None},
     {"customer_id": None, "feature": 0.1},
 ]
+MAYBE = {"customer_id": 1, "tenure": 3, "charges": 70.35, "partner": True, "contract": "é", "payment": "card"}
+TRAINED_ROWS: Rows = [
+    MAYBE,
+    MAYBE | {"tenure": 0, "charges": 0.1, "partner": False, "contract": "yearly", "event_id": "e1"},
+    MAYBE | {"charges": None},
+    MAYBE | {"contract": None},
+    MAYBE | {"charges": None, "contract": None, "payment": "check"},
+    MAYBE | {"payment": "cheque"},
+    MAYBE | {"payment": None},
+    MAYBE | {"partner": None},
+    MAYBE | {"tenure": 1201},
+]
 #: A small model of every kind, and rows for it; a kind of KINDS that is missing here fails a test.
 MODELS: dict[str, tuple[Callable[[Path], Path], Rows]] = {
     "threshold": (threshold_model, THRESHOLD_ROWS),
     "linear": (linear_model, LINEAR_ROWS),
+    "xgboost": (xgboost_model, TRAINED_ROWS),
+    "lightgbm": (lightgbm_model, TRAINED_ROWS),
+    "onnx": (onnx_model, TRAINED_ROWS),
 }
 
 

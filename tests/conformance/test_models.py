@@ -11,9 +11,12 @@ import pyarrow as pa
 import pytest
 
 from shared.frame import Frame
+from shared.models.base import NotExplainableError
 from shared.models.directory import KINDS, Model, read_model
+from shared.models.onnx_graph import OnnxScorer
 from shared.predict import Outcome, Predictor
 from shared.schema import Input, Reason
+from tests.support import graphs, trained
 from tests.support.models import INPUTS, linear_model, threshold_model
 
 #: One row, few rows, on both sides of a SIMD width, and many.
@@ -35,10 +38,51 @@ def all_optional(directory: Path) -> Path:
     return linear_model(directory, inputs=inputs)
 
 
+def json_booster(directory: Path) -> Path:
+    training = trained.made_up()
+    booster = trained.train_xgboost(training, objective="reg:squarederror")
+    return trained.xgboost_model(directory, training, booster=booster, form="json")
+
+
+def split_by_category(directory: Path) -> Path:
+    training = trained.made_up()
+    booster = trained.train_lightgbm(training, categorical=["contract"])
+    return trained.lightgbm_model(directory, training, booster=booster)
+
+
+def regression(directory: Path) -> Path:
+    training = trained.made_up()
+    booster = trained.train_lightgbm(training, objective="regression")
+    return trained.lightgbm_model(directory, training, booster=booster)
+
+
+def margins(directory: Path) -> Path:
+    training = trained.made_up()
+    graph = graphs.margins(trained.train_xgboost(training), 7, flat=True)
+    return trained.onnx_model(directory, training, graph=graph)
+
+
+def tensors_by_name(directory: Path) -> Path:
+    inputs = [dict(item) for item in trained.INPUTS[:4]]
+    del inputs[3]["missing"]
+    training = trained.made_up(inputs)
+    graph = graphs.by_name(trained.train_xgboost(training), inputs[3]["values"])
+    return trained.onnx_model(directory, training, graph=graph)
+
+
+def network_row_by_row(directory: Path) -> Path:
+    inputs = [{**item, "missing": "reject"} for item in trained.INPUTS]
+    training = trained.made_up(inputs)
+    return trained.onnx_model(directory, training, graph=graphs.network(7), execution={"rows": "one"})
+
+
 #: For each kind, ways to make a model directory of it.
 FACTORIES: dict[str, list[Callable[[Path], Path]]] = {
     "threshold": [threshold_model],
     "linear": [logistic, identity, all_optional],
+    "xgboost": [trained.xgboost_model, json_booster],
+    "lightgbm": [trained.lightgbm_model, split_by_category, regression],
+    "onnx": [trained.onnx_model, margins, tensors_by_name, network_row_by_row],
 }
 CASES = [(kind, factory) for kind, factories in FACTORIES.items() for factory in factories]
 
@@ -85,6 +129,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def allowed_value(feature: Input, random: np.random.Generator) -> Any:
+    if feature.missing == "nan" and random.random() < 0.1:
+        return None
     low = -1000 if feature.lowest is None else max(feature.lowest, -1000)
     high = 1000 if feature.highest is None else min(feature.highest, 1000)
     match feature.type:
@@ -137,24 +183,24 @@ def test_the_order_of_rows_and_of_columns_does_not_matter(case: Case) -> None:
     ids=["reversed", "strided", "contiguous"],
 )
 def test_the_memory_layout_of_columns_does_not_matter(case: Case, layout: Callable[[Any], Any]) -> None:
-    frame, scorer = case.frame, case.model.scorer
-    expected = scorer.score(frame).tobytes()
+    frame, score = case.frame, case.predictor.score_frame
+    expected = score(frame).tobytes()
     arranged = Frame(ROWS, {name: layout(column) for name, column in frame.columns.items()})
-    assert scorer.score(arranged).tobytes() == expected
+    assert score(arranged).tobytes() == expected
     backwards = Frame(ROWS, {name: column[::-1] for name, column in frame.columns.items()})
-    assert scorer.score(backwards)[::-1].tobytes() == expected
-    assert scorer.score(frame.slice(1, 100)).tobytes() == expected[8:800]
+    assert score(backwards)[::-1].tobytes() == expected
+    assert score(frame.slice(1, 100)).tobytes() == expected[8:800]
     assert case.predictor.score_table(case.table.slice(5, 100)).scores.tobytes() == expected[40:840]
 
 
 def test_scores_are_float64_one_a_row_and_the_frame_stays_as_it_was(case: Case) -> None:
-    frame, scorer = case.frame, case.model.scorer
+    frame, score = case.frame, case.predictor.score_frame
     before = {name: column.copy() for name, column in frame.columns.items()}
-    first, second = scorer.score(frame), scorer.score(frame)
+    first, second = score(frame), score(frame)
     assert first.dtype == np.float64
     assert first.shape == (ROWS,)
     assert first.tobytes() == second.tobytes()
-    assert all((frame.columns[name] == column).all() for name, column in before.items())
+    assert all(frame.columns[name].tobytes() == column.tobytes() for name, column in before.items())
 
 
 def test_a_single_event_is_a_batch_of_one(case: Case) -> None:
@@ -166,6 +212,23 @@ def test_an_empty_frame_has_no_scores(case: Case) -> None:
     assert len(case.model.scorer.score(case.frame.slice(0, 0))) == 0
     assert len(case.predictor.score_json([]).scores) == 0
     assert len(case.predictor.score_table(case.table.slice(0, 0)).scores) == 0
+
+
+def test_contributions_add_up_to_the_raw_score_with_the_same_bits_at_every_batch_size(case: Case) -> None:
+    scorer, frame = case.model.scorer, case.frame.slice(0, 60)
+    if isinstance(scorer, OnnxScorer):
+        with pytest.raises(NotExplainableError):
+            scorer.explain(frame)
+        return
+    found, raw = scorer.explain(frame), scorer.raw(frame)
+    assert found.values.shape == (60, len(case.model.schema.features))
+    sizes = np.abs(found.base) + np.abs(found.values).sum(axis=1)
+    assert (np.abs(found.totals() - raw) <= scorer.tolerance * sizes).all()
+    assert scorer.link(raw).tobytes() == scorer.score(frame).tobytes()
+    for row in range(60):
+        alone = scorer.explain(frame.slice(row, row + 1))
+        assert alone.values.tobytes() == found.values[row].tobytes()
+        assert alone.base.tobytes() == found.base[row : row + 1].tobytes()
 
 
 def test_every_category_has_its_own_place(case: Case) -> None:
@@ -215,9 +278,11 @@ def test_a_missing_value_is_its_default_or_a_rejection(case: Case, how: str) -> 
             if feature.required:
                 (rejection,) = outcome.rejections
                 assert (rejection.reason, rejection.field) == (Reason.MISSING_FIELD, feature.name)
-            else:
+            elif feature.default is not None:
                 spelled_out = case.predictor.score_one({**row, feature.name: feature.default})
                 assert bits(outcome) == bits(spelled_out)
+            else:
+                assert bits(outcome) == bits(case.predictor.score_one(row))
 
 
 def test_the_golden_rows_hold_by_both_paths(case: Case) -> None:

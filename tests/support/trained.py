@@ -81,7 +81,7 @@ def _drawn(feature: Input, count: int, random: np.random.Generator) -> tuple[lis
         effects = np.linspace(-2, 2, len(known))[(codes * 7 + 1) % len(known)]
     elif feature.type == "boolean":
         truths = random.random(count) < 0.5
-        values, effects = truths.tolist(), truths * 2.0
+        values, effects = truths.tolist(), np.where(truths, 2.0, 0.0)
     else:
         low = -100.0 if feature.lowest is None else max(feature.lowest, -1000.0)
         high = 100.0 if feature.highest is None else min(feature.highest, 1000.0)
@@ -133,7 +133,7 @@ def xgboost_model(
     """A model directory of kind xgboost; `changes` replace parts of the declaration."""
     training = training or made_up()
     booster = booster or train_xgboost(training)
-    return _write(directory, "xgboost", training, f"model.{form}", bytes(booster.save_raw(form)), changes)
+    return _write(directory, "xgboost", training, f"booster.{form}", bytes(booster.save_raw(form)), changes)
 
 
 def lightgbm_model(
