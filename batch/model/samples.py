@@ -166,7 +166,7 @@ def _numeric_edges(feature: Input) -> list[float]:
         if (low is None or number >= low) and (high is None or number <= high)
     ]
     if feature.type == "integer":
-        return [int(number) for number in dict.fromkeys(allowed) if number.is_integer()]
+        return [int(number) for number in dict.fromkeys(allowed) if float(number).is_integer()]
     return list(dict.fromkeys(allowed))
 
 
