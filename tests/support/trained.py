@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import lightgbm
 import numpy as np
 import xgboost
 
+from producer.generate import churn_customers
 from shared.events import EventParser
 from shared.frame import Frame
 from shared.models.base import Floats
@@ -39,15 +41,17 @@ class Training:
         inputs: As model.json declares them.
         rows: Events.
         labels: 0 or 1, one a row.
+        key: The field that holds the customer's id.
     """
 
     inputs: Sequence[Mapping[str, Any]]
     rows: Sequence[Row]
     labels: Floats
+    key: str = "customer_id"
 
     @property
     def schema(self) -> Schema:
-        return Schema.model_validate({"inputs": self.inputs})
+        return Schema.model_validate({"key": self.key, "inputs": self.inputs})
 
     @property
     def frame(self) -> Frame:
@@ -93,6 +97,16 @@ def _drawn(feature: Input, count: int, random: np.random.Generator) -> tuple[lis
             values[place] = None
             effects[place] = 3.0
     return values, effects
+
+
+def made_up_customers(inputs: Sequence[Mapping[str, Any]], *, count: int = 1500, seed: int = 5) -> Training:
+    """The producer's customers, whose total is missing before the first bill, as the public table's is."""
+    random = np.random.default_rng(seed)
+    customers = list(islice(churn_customers(seed), count))
+    rows = [{k: v for k, v in customer.event.items() if k != "TotalCharges" or v} for customer in customers]
+    chances = np.array([customer.churn_probability for customer in customers])
+    labels = (random.random(count) < chances).astype(np.float64)
+    return Training(inputs, rows, labels, key="customerID")
 
 
 def train_xgboost(training: Training, *, rounds: int = 20, **params: Any) -> xgboost.Booster:
@@ -171,6 +185,7 @@ def _write(
         "name": kind,
         "version": "1",
         "kind": kind,
+        "key": training.key,
         "inputs": list(training.inputs),
         "threshold": 0.5,
         "outputs": {"decision": "churn"},
