@@ -197,16 +197,18 @@ def _find(predictor: Predictor, rows: _Rows, progress: Progress) -> _Finding:
         )
 
     trials: list[Trial] = []
-    why = f"{model.scorer.unstable}" if model.scorer.unstable else None
-    if model.declaration.execution.rows == "any" and why is None:
+    why = model.scorer.unstable
+    if why is None and model.declaration.execution.rows == "one":
+        why = "the model declared that its rows are scored one at a time"
+    if why is None:
         trials.append(trial("any"))
         if trials[-1].stable:
             return _Finding("bit-stable", None, "any", trials)
-        why = reason_of(trials[-1])
+        why = f"with rows scored together {reason_of(trials[-1])}"
     trials.append(trial("one"))
     if trials[-1].stable:
-        return _Finding("row-by-row", why or "the model declares it", "one", trials)
-    return _Finding("refused", reason_of(trials[-1]), "one", trials)
+        return _Finding("row-by-row", why, "one", trials)
+    return _Finding("refused", f"even one row at a time {reason_of(trials[-1])}", "one", trials)
 
 
 def _writable(folder: Path) -> bytes:

@@ -4,7 +4,7 @@ from html import escape
 from typing import Final
 
 from batch.model.certificate import CERTIFICATE_FILE, MEANINGS, Certificate, Combination, Trial
-from batch.model.verdicts import cell_of, explained, headline, lines_of, shown_route
+from batch.model.verdicts import capital, cell_of, explained, headline, lines_of, shown_route
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1d2630; --soft: #5b6875; --line: #d9dfe5; --paper: #fff;
@@ -71,7 +71,7 @@ def certificate_page(certificate: Certificate) -> str:
 <p class="over">Certificate of parity</p>
 <h1>{escape(model.id)}</h1>
 <div class="verdict {certificate.verdict}">
-<strong>{_capital(MEANINGS[certificate.verdict])}</strong>
+<strong>{capital(MEANINGS[certificate.verdict])}</strong>
 <p>{escape(explained(certificate))}</p>
 </div>
 <h2>The model</h2>
@@ -87,10 +87,6 @@ its inputs, threshold or artifact makes it stale. Everything here stands in {CER
 </body>
 </html>
 """
-
-
-def _capital(text: str) -> str:
-    return escape(text[:1].upper() + text[1:])
 
 
 def _facts(facts: dict[str, str]) -> str:

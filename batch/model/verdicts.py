@@ -1,7 +1,6 @@
 """What a certificate says, in sentences and as a table on a terminal."""
 
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +22,7 @@ def reason_of(trial: Trial) -> str:
     only = _only_where(trial.combinations, failing)
     return (
         f"{len(failing)} of {len(trial.combinations)} combinations differ{', all ' + only if only else ''};"
-        f" at worst {_told(worst)} of {worst.rows:,} scores"
+        f" at worst {_told(worst)}"
     )
 
 
@@ -44,6 +43,11 @@ def listed(words: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
+def capital(text: str) -> str:
+    """A text that begins a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def shown_route(name: str) -> str:
     """A route or order as people write it."""
     return {"json": "JSON", "csv": "CSV", "parquet": "Parquet"}.get(name, name)
@@ -52,17 +56,29 @@ def shown_route(name: str) -> str:
 def _told(found: Combination) -> str:
     told = []
     if found.different:
-        told.append(f"{found.different:,} by up to {counted(found.max_ulps, 'ulp')}")
+        told.append(f"{found.different:,} of {found.rows:,} scores by up to {ulps_told(found.max_ulps)}")
     if found.rejected:
-        told.append(f"{found.rejected:,} not scored")
+        told.append(f"{found.rejected:,} of {found.rows:,} rows get no score")
     if found.flipped:
         told.append(f"{counted(found.flipped, 'decision')} flipped")
     return ", ".join(told)
 
 
+def ulps_told(ulps: int) -> str:
+    """A distance in units in the last place: exact while a person can read it."""
+    return counted(ulps, "ulp") if ulps < 1_000_000 else f"{ulps:.1e} ulps"
+
+
 def cell_of(found: Combination) -> str:
     """What became of a combination, in few words."""
-    return "identical" if found.stable else _told(found)
+    told = []
+    if found.different:
+        told.append(f"{found.different:,} differ, {ulps_told(found.max_ulps)}")
+    if found.rejected:
+        told.append(f"{found.rejected:,} lost")
+    if found.flipped:
+        told.append(f"{found.flipped:,} flipped")
+    return "; ".join(told) or "identical"
 
 
 def counted(count: int, word: str) -> str:
@@ -72,12 +88,11 @@ def counted(count: int, word: str) -> str:
 
 def lines_of(trial: Trial) -> Iterator[tuple[tuple[str, str, int], list[Combination]]]:
     """A trial as a table: for each route, order and number of threads, the combination of each size."""
-
-    def place(found: Combination) -> tuple[str, str, int]:
-        return found.route, found.order, found.threads
-
-    for key, found in groupby(sorted(trial.combinations, key=place), key=place):
-        yield key, sorted(found, key=lambda combination: combination.size)
+    lines: dict[tuple[str, str, int], list[Combination]] = {}
+    for found in trial.combinations:
+        lines.setdefault((found.route, found.order, found.threads), []).append(found)
+    for place, combinations in lines.items():
+        yield place, sorted(combinations, key=lambda combination: combination.size)
 
 
 def headline(certificate: Certificate) -> str:
@@ -90,19 +105,19 @@ def explained(certificate: Certificate) -> str:
     last = certificate.trials[-1]
     scores = sum(combination.rows for combination in last.combinations)
     held = (
-        f"Every row got the same bits in all {len(last.combinations)} combinations of batch size, order, "
-        f"route and threads ({scores:,} scores compared) as it gets alone"
+        f"very row got the same bits in all {len(last.combinations)} combinations of batch size, order, "
+        f"route and threads ({scores:,} scores compared) as it gets alone."
     )
+    reason = f"{capital(certificate.reason)}. " if certificate.reason else ""
     match certificate.verdict:
         case "bit-stable":
-            return f"{held}."
+            return f"E{held}"
         case "row-by-row":
-            why = f"Together rows are not safe: {certificate.reason}. "
-            return f"{why}The model now declares that its rows are scored one at a time. {held}."
+            return f"{reason}Scored one row at a time, as {MODEL_FILE} now declares, e{held}"
         case _:
             return (
-                f"Even one row at a time {certificate.reason}. A stream and a batch could disagree about the "
-                "same customer, so that this model must not be run."
+                f"{reason}A stream and a batch could disagree about the same customer, so that this model"
+                " must not be run."
             )
 
 
@@ -118,31 +133,34 @@ def show_certificate(certificate: Certificate, folder: Path, console: Console | 
     color = COLORS[certificate.verdict]
     console.print(Text(headline(certificate), style=f"bold {color}"))
     console.print(Text(explained(certificate)))
-    for trial in certificate.trials:
-        if not trial.stable:
-            console.print(_table(trial))
+    unstable = next((trial for trial in reversed(certificate.trials) if not trial.stable), None)
+    if unstable is not None:
+        console.print(_table(unstable))
     console.print(_facts(certificate, folder))
 
 
 def _table(trial: Trial) -> Table:
-    way = "one row at a time" if trial.execution == "one" else "rows together"
-    table = Table(box=None, pad_edge=False, title=f"\nDifferences, {way}", title_justify="left")
-    sizes = sorted({combination.size for combination in trial.combinations})
-    for name in ("route", "order", "threads"):
-        table.add_column(name, style="dim")
-    for size in sizes:
-        table.add_column(f"by {size:,}", justify="right")
-    for (route, order, threads), found in lines_of(trial):
-        cells = [
-            Text("·", style="green") if each.stable else Text(_short(each), style="red") for each in found
-        ]
-        table.add_row(shown_route(route), order, str(threads), *cells)
+    """The share of rows that differ, of the worst route; the page has the details."""
+    way = "one row at a time" if trial.execution == "one" else "with rows scored together"
+    table = Table(box=None, pad_edge=False, title=f"Rows that differ, {way}", title_justify="left")
+    for name in ("order", "threads"):
+        table.add_column(name, style="dim", no_wrap=True)
+    for size in sorted({combination.size for combination in trial.combinations}):
+        table.add_column(f"by {size:,}", justify="right", no_wrap=True)
+    lines: dict[tuple[str, int], dict[int, float]] = {}
+    for found in trial.combinations:
+        shares = lines.setdefault((found.order, found.threads), {})
+        share = max(found.different + found.rejected, found.flipped) / found.rows
+        shares[found.size] = max(share, shares.get(found.size, 0.0))
+    for (order, threads), shares in lines.items():
+        table.add_row(order, str(threads), *(_share(shares[size]) for size in sorted(shares)))
     return table
 
 
-def _short(found: Combination) -> str:
-    marks = f"{found.different + found.rejected:,}"
-    return f"{marks} ({found.max_ulps:,} ulp)" if found.different else f"{marks} lost"
+def _share(share: float) -> Text:
+    if not share:
+        return Text("none", style="green")
+    return Text(f"{share:.1%}" if share >= 0.001 else "<0.1%", style="red")
 
 
 def _facts(certificate: Certificate, folder: Path) -> Table:
