@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
 
-.PHONY: help setup test smoke lint types demo bench models lock image clean
+.PHONY: help setup test smoke lint types demo bench train lock image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,14 +47,14 @@ demo: setup  ## stream and batch side by side on this machine, without Docker
 bench: setup  ## measure speed and latency beside other ways to do it (needs Docker)
 	$(PY) -m tests.benchmarks $(ARGS)
 
-models: setup  ## make the shipped models again
-	$(PY) models/make.py
+train: setup  ## train the shipped models again
+	$(PY) -m models.train
 
 lock: setup  ## write the lock files again (LOCK_ARGS=--upgrade for the newest versions)
-	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra xgboost --output-file requirements.lock
 	$(LOCK) --group build --output-file requirements-build.lock
 	$(LOCK) pyproject.toml --extra test --extra lint --extra bench --extra demo --extra compression \
-		--group build --group lock --output-file requirements-dev.lock
+		--extra models --extra sklearn --group build --group lock --output-file requirements-dev.lock
 
 image: ## build the Docker image
 	docker build --tag tandem-scorer .

@@ -28,7 +28,9 @@ def main(arguments: Sequence[str]) -> int:
     """Sends what the arguments ask for; returns the exit code."""
     settings = load(ProducerSettings, arguments, "python -m producer")
     logs.set_up(settings.log_format)
-    predictor = Predictor.load(settings.model or shipped_model("threshold" if settings.lesson else "churn"))
+    # Of the two models for made-up customers the one that needs no library of its own to be loaded.
+    default = shipped_model("threshold" if settings.lesson else "churn-linear")
+    predictor = Predictor.load(settings.model or default)
     source = open_source(settings, predictor)
     topic = _find_topic(settings)
     source = with_malformed(source, settings, predictor.model, topic)

@@ -32,7 +32,7 @@ class ProducerSettings(KafkaSettings, CommandSettings):
     model: Path | None = Field(
         None,
         description="The model that the events are for: its key, and how the cells of a CSV file are read "
-        "(default: models/churn, or models/threshold with --lesson).",
+        "(default: models/churn-linear, or models/threshold with --lesson).",
     )
     count: int | None = Field(
         None,

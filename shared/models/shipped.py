@@ -10,7 +10,7 @@ def shipped_model(name: str) -> Path:
     """The directory of a model that comes with Tandem.
 
     Args:
-        name: `threshold` or `churn`.
+        name: `threshold`, `churn` or `churn-linear`.
     """
     installed = _SHARED / "shipped" / name
     return installed if installed.is_dir() else _SHARED.parent / "models" / name

@@ -48,7 +48,7 @@ def test_the_verdict_is_no_when_a_prediction_stands_there_that_nobody_made(kafka
             "score": 0.5,
             "churn": False,
             "threshold": 0.5,
-            "model": "churn@1",
+            "model": "churn@2",
             "model_sha256": "0" * 12,
         }
         writer = Writer(kafka)

@@ -78,7 +78,7 @@ def test_malformed_events_of_every_kind_arrive_and_a_seed_sends_the_same_bytes(
         assert (done.code, said(done.output).get("acknowledged")) == (0, 200), done.errors
     records = stored(first, 200)
     assert records == stored(second, 200)
-    predictor = Predictor.load(ROOT / "models" / "churn")
+    predictor = Predictor.load(ROOT / "models" / "churn-linear")
     outcome = predictor.score_json([value for _, _, value in records])
     reasons = {rejection.reason for rejection in outcome.rejections}
     assert reasons == {kind.reason for kind in kinds_for(predictor.model.schema).values()}

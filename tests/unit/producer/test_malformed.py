@@ -28,7 +28,7 @@ STRICT = Schema(
 SOUND = {"id": 7, "amount": -6.5, "age": 4, "plan": "a", "note": "é"}
 
 
-@pytest.fixture(scope="module", params=["threshold", "churn"])
+@pytest.fixture(scope="module", params=["threshold", "churn", "churn-linear"])
 def predictor(request: pytest.FixtureRequest) -> Predictor:
     """Each shipped model."""
     return Predictor.load(MODELS / request.param)

@@ -1,0 +1,1 @@
+"""The models that Tandem ships, and what makes them: `make train`."""
