@@ -36,7 +36,7 @@ th, td { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid var(-
 thead th { color: var(--soft); font-weight: 600; border-bottom-width: 2px; white-space: nowrap; }
 tbody th { font-weight: 400; white-space: nowrap; }
 td.same { color: var(--good); }
-td.off { color: var(--bad); background: var(--bad-panel); font-weight: 600; }
+td.off { color: var(--bad); background: var(--bad-panel); white-space: nowrap; }
 .note { color: var(--soft); font-size: .875rem; max-width: 46rem; }
 @media (max-width: 36rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; } }
 @media print {
@@ -160,4 +160,4 @@ from one float64 to the next.</p>
 def _cell(found: Combination) -> str:
     kind = "same" if found.stable else "off"
     scores = f"{found.rows:,} scores compared"
-    return f'<td class="{kind}" title="{scores}">{escape(cell_of(found))}</td>'
+    return f'<td class="{kind}" title="{scores}">{"<br>".join(map(escape, cell_of(found)))}</td>'

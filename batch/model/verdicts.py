@@ -69,16 +69,16 @@ def ulps_told(ulps: int) -> str:
     return counted(ulps, "ulp") if ulps < 1_000_000 else f"{ulps:.1e} ulps"
 
 
-def cell_of(found: Combination) -> str:
-    """What became of a combination, in few words."""
+def cell_of(found: Combination) -> list[str]:
+    """What became of a combination, in few words, a line each."""
     told = []
     if found.different:
-        told.append(f"{found.different:,} differ, {ulps_told(found.max_ulps)}")
+        told += [f"{found.different:,} differ", f"by {ulps_told(found.max_ulps)}"]
     if found.rejected:
         told.append(f"{found.rejected:,} lost")
     if found.flipped:
         told.append(f"{found.flipped:,} flipped")
-    return "; ".join(told) or "identical"
+    return told or ["identical"]
 
 
 def counted(count: int, word: str) -> str:
