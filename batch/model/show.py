@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batch.model.certificate import Standing, standing_of
+from batch.model.verdicts import show_facts
 from shared.errors import ExitCode
 from shared.models.directory import Model, read_model
 from shared.schema import Input
@@ -90,34 +91,29 @@ def show(model: Model, standing: Standing, console: Console | None = None) -> No
     if model.declaration.description:
         console.print(Text(model.declaration.description))
     console.print()
-    console.print(_facts(model, standing))
+    show_facts(console, _facts(model, standing))
+    if model.declaration.provenance:
+        console.print(Text("\nprovenance", style="bold"))
+        show_facts(console, model.declaration.provenance)
     console.print()
     console.print(_inputs(model))
 
 
-def _facts(model: Model, standing: Standing) -> Table:
+def _facts(model: Model, standing: Standing) -> dict[str, str | Text]:
     declaration = model.declaration
     key_type = model.schema.key_type or "integer or string"
     together = "any number of rows together" if declaration.execution.rows == "any" else "one row at a time"
-    facts = {
-        "kind": Text(declaration.kind),
-        "sha256": Text(model.sha256),
-        "artifact": Text(declaration.artifact.file if declaration.artifact else "none"),
-        "key": Text(f"{declaration.key} ({key_type})"),
-        "outputs": Text(f"score, and {model.decision_name}: whether it is above {model.threshold!r}"),
-        "other fields": Text("reject the row" if declaration.strict else "are ignored"),
-        "is run with": Text(together),
-        "golden rows": Text(str(len(declaration.golden))),
+    return {
+        "kind": declaration.kind,
+        "sha256": model.sha256,
+        "artifact": declaration.artifact.file if declaration.artifact else "none",
+        "key": f"{declaration.key} ({key_type})",
+        "outputs": f"score, and {model.decision_name}: whether it is above {model.threshold!r}",
+        "other fields": "reject the row" if declaration.strict else "are ignored",
+        "is run with": together,
+        "golden rows": str(len(declaration.golden)),
         "certificate": Text(f"{standing.state}: {standing.detail}", style=STATE_COLORS[standing.state]),
     }
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(name, value)
-    for place, (name, origin) in enumerate(declaration.provenance.items()):
-        table.add_row("" if place else "provenance", Text(f"{name}: {origin}"))
-    return table
 
 
 def _inputs(model: Model) -> Table:

@@ -1,6 +1,6 @@
 """What a certificate says, in sentences and as a table on a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -132,11 +132,11 @@ def show_certificate(certificate: Certificate, folder: Path, console: Console | 
     console = console or Console(highlight=False)
     color = COLORS[certificate.verdict]
     console.print(Text(headline(certificate), style=f"bold {color}"))
-    console.print(Text(explained(certificate)))
+    console.print(Text(explained(certificate)), "")
     unstable = next((trial for trial in reversed(certificate.trials) if not trial.stable), None)
     if unstable is not None:
-        console.print(_table(unstable))
-    console.print(_facts(certificate, folder))
+        console.print(_table(unstable), "")
+    show_facts(console, _facts(certificate, folder))
 
 
 def _table(trial: Trial) -> Table:
@@ -163,10 +163,18 @@ def _share(share: float) -> Text:
     return Text(f"{share:.1%}" if share >= 0.001 else "<0.1%", style="red")
 
 
-def _facts(certificate: Certificate, folder: Path) -> Table:
+def show_facts(console: Console, facts: Mapping[str, str | Text]) -> None:
+    """Prints facts, a line each, without breaking one: a path can be copied. Empty ones are left out."""
+    width = max(map(len, facts)) + 2
+    for name, value in facts.items():
+        if value:
+            console.print(Text.assemble((f"{name:<{width}}", "dim"), value), soft_wrap=True)
+
+
+def _facts(certificate: Certificate, folder: Path) -> dict[str, str]:
     sample, model = certificate.sample, certificate.model
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in sample.left_out.items())
-    facts = {
+    return {
         "rows": f"{sample.rows:,}, {sample.golden} of them golden, the others "
         + ("made of the declared inputs" if sample.source == "generated" else f"of {sample.source}"),
         "left out": left_out,
@@ -175,10 +183,3 @@ def _facts(certificate: Certificate, folder: Path) -> Table:
         "certificate": f"{folder / CERTIFICATE_FILE}, {PAGE_FILE}",
         "took": f"{certificate.seconds:,.1f} s",
     }
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        if value:
-            table.add_row(name, Text(value))
-    return table
