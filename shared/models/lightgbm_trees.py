@@ -1,6 +1,7 @@
 """LightGBM's trees, from its own text; the sigmoid is this project's."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from shared.frame import Frame
 from shared.models.base import Contributions, Floats, Scorer
 from shared.models.features import FeatureMatrix
 from shared.models.libraries import first_line, library
+from shared.models.lightgbm_file import DamagedError, ModelText, read_text
 from shared.models.numerics import sigmoid
 from shared.schema import Schema
 
@@ -39,15 +41,22 @@ class LightGBMScorer(Scorer):
         """Reads the booster, which must fit the inputs by count, name and category."""
         lightgbm = library("lightgbm", extra=cls.kind)
         matrix = FeatureMatrix(schema, np.float64)
-        text, header = _read_header(artifact)
-        steepness = _read_objective(header)
         try:
-            booster = lightgbm.Booster(model_str=text)
-        except (lightgbm.basic.LightGBMError, ValueError) as error:
-            raise ModelError(f"artifact: LightGBM cannot read it: {first_line(error)}", hint=_HINT) from error
+            model = read_text(artifact)
+            booster = lightgbm.Booster(model_str=model.text)
+        except (DamagedError, lightgbm.basic.LightGBMError, ValueError) as error:
+            raise ModelError(
+                f"artifact: it is not a whole LightGBM model in text form: {first_line(error)}", hint=_HINT
+            ) from error
+        if model.linear:
+            raise ModelError(
+                "artifact: its leaves are linear models, whose contributions LightGBM cannot tell",
+                hint="Train it without linear_tree.",
+            )
+        steepness = _read_objective(model.header)
         names = booster.feature_name()
         matrix.check(booster.num_feature(), None if all(map(_UNNAMED.fullmatch, names)) else names)
-        _check_categories(header, booster.pandas_categorical, matrix)
+        _check_categories(model, booster.pandas_categorical, matrix)
         return cls(booster, matrix, steepness)
 
     def raw(self, frame: Frame) -> Floats:
@@ -70,20 +79,7 @@ class LightGBMScorer(Scorer):
         return found
 
 
-def _read_header(artifact: bytes) -> tuple[str, dict[str, str]]:
-    """The whole text, and what it says above its trees."""
-    try:
-        text = artifact.decode()
-    except UnicodeDecodeError:
-        text = ""
-    lines = text.partition("\nTree=")[0].splitlines()
-    # A file cut short would be read as a model with fewer trees.
-    if lines[:1] != ["tree"] or "\nend of trees\n" not in text:
-        raise ModelError("artifact: it is not a whole LightGBM model in text form", hint=_HINT)
-    return text, dict(line.partition("=")[::2] for line in lines)
-
-
-def _read_objective(header: dict[str, str]) -> float | None:
+def _read_objective(header: Mapping[str, str]) -> float | None:
     """The steepness of the objective's sigmoid; None when the raw score is the score."""
     if header.get("num_tree_per_iteration", "1") != "1":
         raise ModelError(
@@ -118,11 +114,12 @@ def _read_number(text: str) -> float:
         raise ModelError(f"artifact: its objective's sigmoid is {text!r}, no number", hint=_HINT) from None
 
 
-def _check_categories(header: dict[str, str], stored: Any, matrix: FeatureMatrix) -> None:
+def _check_categories(model: ModelText, stored: Any, matrix: FeatureMatrix) -> None:
     """Inputs that were trained as categories must be declared with the same ones, in the same order."""
     # A number's entry is its range, as [0:72]; a category's the codes that were seen, as 2:0:1.
-    infos = header.get("feature_infos", "").split()
-    columns = [column for column, info in enumerate(infos) if info[0] != "[" and info != "none"]
+    infos = model.header["feature_infos"].split()
+    seen = {column for column, info in enumerate(infos) if info[0] != "[" and info != "none"}
+    columns = sorted(seen | model.split_by_category)
     # pandas' categories are listed for the categorical columns alone, in their order.
     known = stored if stored and len(stored) == len(columns) else [None] * len(columns)
     for column, values in zip(columns, known, strict=True):

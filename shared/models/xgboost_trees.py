@@ -11,6 +11,7 @@ from shared.models.base import Contributions, Floats, Scorer
 from shared.models.features import FeatureMatrix
 from shared.models.libraries import first_line, library
 from shared.models.numerics import sigmoid
+from shared.models.xgboost_file import check_file
 from shared.schema import Schema
 
 _SIGMOID: Final = ("binary:logistic", "reg:logistic")
@@ -54,12 +55,13 @@ class XGBoostScorer(Scorer):
                 hint='Save the model with booster.save_model("model.ubj").',
             )
         try:
+            check_file(artifact)
             booster.load_model(bytearray(artifact))
             # Once loaded, as XGBoost itself writes it: of either format, and of any version that it reads.
             content = json.loads(bytes(booster.save_raw("json")))["learner"]
         except (xgboost.core.XGBoostError, ValueError) as error:
             raise ModelError(
-                f"artifact: XGBoost cannot read it: {first_line(error)}",
+                f"artifact: it is not a whole XGBoost model: {first_line(error)}",
                 hint="The file is damaged, or not XGBoost's: save the model again.",
             ) from error
         booster.set_param({"nthread": 1, "device": "cpu"})
