@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ from pydantic import ValidationError
 from batch.folder import Folder
 from batch.model.golden import choose_golden
 from batch.model.importing.artifact import Artifact
-from batch.model.importing.facts import Table
+from batch.model.importing.facts import Table, with_key
 from batch.model.importing.inputs import Found
 from batch.model.samples import events_of, generate_sample, with_ids
 from batch.model.writing import declaration_text, replace_file
@@ -30,7 +32,7 @@ from shared.models.directory import (
     first_problem,
 )
 from shared.predict import Outcome, Predictor
-from shared.schema import Schema
+from shared.schema import Rejection, Schema
 from shared.tables import TableParser
 
 #: Where inputs that were inferred are written, for a person to check.
@@ -119,6 +121,7 @@ def build(
     predictor = Predictor(Model(declaration, schema, loaded, digest(declaration)))
     check = None
     if table is not None:
+        table = with_key(table, schema)
         check = score_sample(predictor, table)
         if gate is not None:
             said = {**declaration.provenance, **gate(check.outcome)}
@@ -143,12 +146,18 @@ def score_sample(predictor: Predictor, table: Table) -> Check:
     """
     outcome = predictor.score_table(table.batch, text=table.text)
     if not len(outcome.scores):
-        first = outcome.rejections[0].detail
+        common = most_common(outcome.rejections)
         raise InputError(
-            f"{table.name}: none of its {outcome.total:,} rows can be scored; the first because {first}",
+            f"{table.name}: none of its {outcome.total:,} rows can be scored; most because {common.detail}",
             hint="See that the sample has the model's columns, or correct the inputs: --schema FILE.",
         )
     return Check(outcome.total, outcome)
+
+
+def most_common(rejections: Sequence[Rejection]) -> Rejection:
+    """The first of the rejections that there are most of, for one reason in one field."""
+    counts = Counter((rejection.reason, rejection.field) for rejection in rejections)
+    return max(rejections, key=lambda rejection: counts[rejection.reason, rejection.field])
 
 
 def inputs_text(schema: Schema) -> str:
@@ -158,6 +167,11 @@ def inputs_text(schema: Schema) -> str:
 
 def _dumped(schema: Schema) -> list[dict[str, Any]]:
     return [declared.model_dump(mode="json", exclude_defaults=True) for declared in schema.inputs]
+
+
+def plain_name(output: Path) -> str:
+    """A model's name made of its directory's, without what a name must not hold."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", output.absolute().name).strip("-._")[:100] or "model"
 
 
 def _declare(trained: Trained, wish: Wish, *, rows: str) -> Declaration:

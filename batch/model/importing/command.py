@@ -10,7 +10,7 @@ from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from batch.delimiter import Delimiter
 from batch.model.importing.artifact import read_artifact, refuse_by_content
-from batch.model.importing.build import Trained, Wish, build
+from batch.model.importing.build import Trained, Wish, build, plain_name
 from batch.model.importing.described import Described, describe
 from batch.model.importing.facts import Table, read_table
 from batch.model.importing.inputs import Known, find_inputs
@@ -37,11 +37,11 @@ class ImportSettings(CommandSettings):
     """
 
     # A field must not be called schema: pydantic's models have a method of that name.
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(cli_shortcuts={"schema_file": "schema"})
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(cli_shortcuts={"schema-file": "schema"})
 
     source: CliPositionalArg[str] = Field(description="The model's file, or an MLflow model folder.")
     output: Path = Field(description="The model directory to make: new, or empty.")
-    name: str = Field("", description="The model's name; unless given, from the source's.")
+    name: str = Field("", description="The model's name; unless given, the output folder's.")
     version: str = Field("", description="Its version; unless given, the MLflow run's, or 1.")
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
         None,
@@ -124,7 +124,7 @@ def make_wish(settings: ImportSettings, trained: Trained, described: Described) 
     run = trained.provenance.get("mlflow run_id") or trained.provenance.get("mlflow model_uuid")
     return Wish(
         output=settings.output,
-        name=settings.name or _plain(settings.output.absolute().name) or "model",
+        name=settings.name or plain_name(settings.output),
         version=settings.version or (run or "1")[:12],
         threshold=threshold,
         decision=settings.decision,
@@ -152,8 +152,3 @@ def _read_source(source: str) -> MlflowFolder:
         )
     artifact = read_artifact(path)
     return MlflowFolder(artifact, None, {"source": path.name})
-
-
-def _plain(name: str) -> str:
-    """A name without what a model's name must not hold."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100]

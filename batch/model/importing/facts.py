@@ -1,7 +1,7 @@
 """What a sample's columns hold: types, categories and blanks, found by looking at every value."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ import pyarrow.types as pt
 from shared.cells import blank_to_null, read_cell, read_id
 from shared.errors import InputError
 from shared.files import read_file
-from shared.schema import MAX_SAFE_INTEGER, InputType
+from shared.schema import MAX_SAFE_INTEGER, InputType, Schema
 
 #: Rows that are read of a sample at most: enough to see its categories, and soon scored.
 MOST_ROWS: Final = 100_000
@@ -80,6 +80,16 @@ def read_table(path: Path, delimiter: str = ",") -> Table:
     if not rows:
         raise InputError(f"{path}: the sample holds no rows", hint="Give some rows that the model can score.")
     return Table(path.name, one_batch(batches).slice(0, MOST_ROWS), text)
+
+
+def with_key(table: Table, schema: Schema) -> Table:
+    """The sample with customers' ids; where it has none, row numbers: no score rests on one."""
+    if schema.key in table.columns:
+        return table
+    numbers = pa.array(range(1, table.batch.num_rows + 1), pa.int64())
+    ids = numbers.cast(pa.string()) if table.text or schema.key_type == "string" else numbers
+    batch = pa.RecordBatch.from_arrays([ids, *table.batch.columns], [schema.key, *table.columns])
+    return replace(table, batch=batch)
 
 
 def one_batch(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:

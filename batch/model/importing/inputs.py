@@ -237,7 +237,9 @@ def _one_hot_input(known: Known, name: str, values: tuple[str, ...]) -> tuple[In
 def _plain_input(known: Known, name: str) -> tuple[Input, str]:
     facts = _facts(known, name)
     field = next((field for field in known.fields or () if field.name == name), None)
-    missing = _missing(facts, field)
+    # A tensor of texts has no nan.
+    texts = known.described.types.get(_stored(known, name)) == "string"
+    missing = "reject" if texts else _missing(facts, field)
     values = known.described.categories.get(_stored(known, name))
     if values:
         declared = Input(name=name, type="category", values=values, missing=missing)

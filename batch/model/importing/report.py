@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from batch.model.importing.build import INPUTS_FILE, Check, Trained
+from batch.model.importing.build import INPUTS_FILE, Check, Trained, most_common
 from batch.model.importing.described import Described
 from batch.model.importing.inputs import Found
 from shared.predict import Predictor
@@ -80,6 +80,8 @@ def _about_sample(found: Found, check: Check | None) -> Iterator[str]:
     if check is None:
         yield "no sample was given: the golden rows were made of the inputs"
         return
+    if found.schema.key not in {declared.name for declared in found.schema.inputs}:
+        yield f"every event must have a {found.schema.key}, with the customer's id; --key names another field"
     outcome = check.outcome
     scored, true = len(outcome.scores), int(outcome.decisions.sum())
     yield (
@@ -87,5 +89,5 @@ def _about_sample(found: Found, check: Check | None) -> Iterator[str]:
         f" {outcome.scores.max():.6g}; {true:,} decisions are true ({100 * true / scored:.1f} %)"
     )
     if outcome.rejections:
-        first = outcome.rejections[0]
-        yield f"  {len(outcome.rejections):,} rejected; the first, row {first.row}: {first.detail}"
+        common = most_common(outcome.rejections)
+        yield f"  {len(outcome.rejections):,} rejected; most as row {common.row}: {common.detail}"
