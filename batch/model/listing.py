@@ -9,7 +9,6 @@ from typing import Final
 from pydantic import Field
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from batch.model.certificate import standing_of
@@ -109,20 +108,28 @@ def _listed(directory: Path) -> Listed:
 
 def show_list(found: Sequence[Listed]) -> None:
     """Prints the list for people: the models that load as a table, and below it a line for each other."""
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("directory", "model", "kind", "inputs", "sha256", "certificate"):
-        table.add_column(name, overflow="fold", justify="right" if name == "inputs" else "left")
-    for line in found:
-        if line.problem is None:
-            state = str(line.certificate)
-            cells = (line.directory, line.id, line.kind, line.inputs, line.sha256)
-            table.add_row(
-                *(Text(str(cell)) for cell in cells), Text(state, style=STATE_COLORS.get(state, ""))
-            )
-    if table.row_count:
-        console.print(table)
+    console = Console(highlight=False, soft_wrap=True)
+    sound = [line for line in found if line.problem is None]
+    rows = [("directory", "model", "kind", "inputs", "sha256", "certificate")]
+    rows += [
+        (
+            line.directory,
+            f"{line.id}",
+            f"{line.kind}",
+            f"{line.inputs}",
+            f"{line.sha256}",
+            f"{line.certificate}",
+        )
+        for line in sound
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for place, row in enumerate(rows if sound else ()):
+        *cells, state = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        color = STATE_COLORS.get(row[-1], "")
+        console.print(
+            Text("  ".join((*cells, "")), style="" if place else "dim"), Text(state, style=color), sep=""
+        )
     for line in found:
         if line.problem is not None:
             problem = line.problem.removeprefix(f"{Path(line.directory, MODEL_FILE)}: ")
-            console.print(Text(f"{line.directory}: broken: {problem}", style="red"), soft_wrap=True)
+            console.print(Text(f"{line.directory}: broken: {problem}", style="red"))

@@ -263,7 +263,8 @@ def _check_execution(declaration: Declaration, scorer: Scorer) -> None:
     if scorer.unstable and declaration.execution.rows != "one":
         raise ModelError(
             f"execution.rows: {scorer.unstable}, so that a score could depend on the rows scored beside it",
-            hint='Declare "execution": {"rows": "one"} to score the rows one at a time, which takes longer.',
+            hint='Declare "execution": {"rows": "one"} to score the rows one at a time, which takes longer;'
+            " python -m batch model certify does so.",
         )
 
 

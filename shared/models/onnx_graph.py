@@ -46,8 +46,7 @@ class OnnxScorer(Scorer):
         """Reads the graph, whose inputs must fit the declared ones, and runs it on one row."""
         onnx = library("onnx", extra=cls.kind)
         runtime = library("onnxruntime", extra=cls.kind)
-        model = _read_graph(onnx, artifact)
-        operators = _check_operators(onnx, model)
+        operators = _read_operators(onnx, artifact)
         session = _start(runtime, artifact)
         output = _find_output(session.get_outputs())
         feed = plan_inputs(schema, session.get_inputs())
@@ -100,12 +99,17 @@ class OnnxScorer(Scorer):
             ) from error
 
 
-def _read_graph(onnx: Any, artifact: bytes) -> Any:
+def _read_operators(onnx: Any, artifact: bytes) -> set[str]:
+    """The operators of a graph that is whole and valid."""
     try:
         model = onnx.ModelProto.FromString(artifact)
         elsewhere = next(_external(onnx, model), None)
+        # Before the checker, which would take a model with an operator that it does not know for damaged.
+        operators = _check_operators(onnx, model)
         if elsewhere is None:
             onnx.checker.check_model(model)
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(
             f"artifact: it is not a valid ONNX model: {first_line(error)}",
@@ -116,7 +120,7 @@ def _read_graph(onnx: Any, artifact: bytes) -> Any:
             f"artifact: tensor {elsewhere!r} is kept in another file, which is never read",
             hint="Save the model in one file: onnx.save(model, path, save_as_external_data=False).",
         )
-    return model
+    return operators
 
 
 def _external(onnx: Any, model: Any) -> Iterator[str]:
