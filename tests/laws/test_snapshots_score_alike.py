@@ -1,9 +1,10 @@
 """A snapshot's parsed inputs, scored by columns, give what the events' own bytes give."""
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +14,9 @@ from batch.snapshots import SnapshotRows, snapshot_schema
 from shared.files import Chunk
 from shared.frame import Frame
 from shared.kafka.columns import RecordColumns
-from shared.models.base import Floats, Scorer
+from shared.models.base import Contributions, Floats, Scorer
 from shared.models.directory import Declaration, GoldenRow, Model
-from shared.predict import Predictor
+from shared.predict import Outcome, Predictor
 from shared.predictions import as_list
 from shared.schema import Schema
 from tests.laws.strategies import event_bytes, schemas
@@ -32,12 +33,15 @@ class EveryBit(Scorer):
         raise NotImplementedError
 
     def raw(self, frame: Frame) -> Floats:
-        total = np.zeros(frame.count)
-        for place, column in enumerate(frame.columns.values(), 1):
+        return self.explain(frame).totals()
+
+    def explain(self, frame: Frame) -> Contributions:
+        values = np.zeros((frame.count, len(frame.columns)))
+        for place, column in enumerate(frame.columns.values()):
             texts = column.dtype == object
             numbers = [float(sum(text.encode())) for text in column] if texts else column.astype(np.float64)
-            total += np.array(numbers, np.float64) * place
-        return total
+            values[:, place] = np.array(numbers, np.float64) * (place + 1)
+        return Contributions(values, np.zeros(frame.count))
 
 
 def predictor_for(schema: Schema) -> Predictor:
@@ -49,7 +53,13 @@ def predictor_for(schema: Schema) -> Predictor:
         threshold=0.5,
         golden=(GoldenRow(event={}, score=0.0),),
     )
-    return Predictor(Model(declaration, schema, EveryBit(), "0" * 64))
+    return Predictor(Model(declaration, schema, EveryBit(), "0" * 64), explain=2)
+
+
+def explanation(outcome: Outcome) -> tuple[npt.NDArray[Any], ...]:
+    found = outcome.explanations
+    assert found is not None
+    return found.base, found.inputs, found.contributions
 
 
 @settings(deadline=None, max_examples=300)
@@ -66,6 +76,8 @@ def test_by_columns_and_by_bytes_agree(data: st.DataObject) -> None:
     by_bytes = predictor.score_json(values)
     assert by_columns.rows.tolist() == by_bytes.rows.tolist()
     assert by_columns.scores.tobytes() == by_bytes.scores.tobytes()
+    for columns, read in zip(explanation(by_columns), explanation(by_bytes), strict=True):
+        assert columns.tobytes() == read.tobytes()
     assert by_columns.rejections == by_bytes.rejections
     assert list(as_list(by_columns.customer_ids)) == list(as_list(by_bytes.customer_ids))
     without_ids = [None] * len(by_bytes.rows)
