@@ -106,10 +106,10 @@ def routes_of(predictor: Predictor, events: Sequence[Event]) -> list[Route]:
         if len(telling):
             path = Path(folder, "rows.csv")
             _write_csv(path, schema, [events[place] for place in telling.tolist()])
-            routes.append(Route("csv", telling, _read(predictor, path, text=True)))
+            routes.append(_read(predictor, path, "csv", telling))
         path = Path(folder, "rows.parquet")
         _write_parquet(path, schema, events)
-        routes.append(Route("parquet", everything, _read(predictor, path, text=False)))
+        routes.append(_read(predictor, path, "parquet", everything))
     return routes
 
 
@@ -142,11 +142,13 @@ def _write_parquet(path: Path, schema: Schema, events: Sequence[Event]) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def _read(predictor: Predictor, path: Path, *, text: bool) -> TableRows:
-    chunks = FileRows(Source(path, path.name), Reading()).chunks(predictor)
+def _read(predictor: Predictor, path: Path, name: str, places: Places) -> Route:
+    """The rows of a file, of which the format may refuse some."""
+    chunks = list(FileRows(Source(path, path.name), Reading()).chunks(predictor))
     table = pa.Table.from_batches([chunk.batch for chunk in chunks]).unify_dictionaries().combine_chunks()
     (batch,) = table.to_batches()
-    return TableRows(batch, text)
+    read = np.concatenate([chunk.rows for chunk in chunks])
+    return Route(name, places[read], TableRows(batch, chunks[0].text))
 
 
 #: How a sample's rows are put in order.
