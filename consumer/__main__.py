@@ -11,7 +11,6 @@ from consumer.loop import Limits, Loop
 from consumer.scoring import StreamScorer
 from consumer.settings import ConsumerSettings, Guarantee
 from consumer.startup import prepare_topics
-from consumer.stop import Stop
 from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output
 from shared import logs
 from shared.command import run
@@ -22,6 +21,7 @@ from shared.kafka.topics import TopicInfo
 from shared.kafka.writer import Writer
 from shared.predict import Predictor
 from shared.settings import load
+from shared.stop import Stop
 
 logger = logging.getLogger("consumer")
 

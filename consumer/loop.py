@@ -10,11 +10,11 @@ from typing import Final, Protocol
 
 from consumer.budget import Budget
 from consumer.scoring import Scored, StreamScorer
-from consumer.stop import Stop
 from consumer.transaction import Output
 from shared.kafka.columns import RecordColumns
 from shared.kafka.errors import RecoverableError
 from shared.ledger import Ledger
+from shared.stop import Stop
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from producer.publish import Publisher, Tally
 from producer.rows import FileRows
 from producer.settings import ProducerSettings
 from producer.sources import Source, open_source, with_malformed
-from producer.stop import Stop
 from shared import logs
 from shared.command import run
 from shared.deadline import Deadline
@@ -20,6 +19,7 @@ from shared.kafka.writer import Writer
 from shared.models.shipped import shipped_model
 from shared.predict import Predictor
 from shared.settings import load
+from shared.stop import Stop
 
 logger = logging.getLogger("producer")
 

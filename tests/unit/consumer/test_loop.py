@@ -7,11 +7,11 @@ import pytest
 from consumer.budget import Budget
 from consumer.loop import Limits, Loop
 from consumer.scoring import StreamScorer
-from consumer.stop import Stop
 from consumer.transaction import ExactlyOnceOutput
 from shared.kafka.columns import RecordColumns
 from shared.kafka.errors import BrokerTroubleError, TransactionAbortedError
 from shared.predict import Predictor
+from shared.stop import Stop
 from tests.support.memory import MemoryKafka, lesson_columns
 
 EVENT = b'{"customer_id":1,"feature":0.7}'

@@ -1,4 +1,4 @@
-"""Being told to stop: a flag that the loop looks at, and a deadline for looking."""
+"""Being told to stop: a flag that a loop looks at, and a deadline for looking."""
 
 import logging
 import os
@@ -15,11 +15,11 @@ class Stop:
     """Set by SIGTERM, by Ctrl-C, or by the loop itself when its work is done.
 
     Args:
-        timeout: Seconds after a signal before the process ends regardless; what is uncommitted by then is
-            scored again by whoever takes over.
+        timeout: Seconds after a signal before the process ends regardless; None leaves that to whoever
+            looks at the flag.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float | None = None) -> None:
         self._timeout = timeout
         self._asked = threading.Event()
         self.interrupted = False
@@ -43,11 +43,12 @@ class Stop:
             self._end_now(ExitCode.INTERRUPTED)
         self.interrupted = number == signal.SIGINT
         self.request()
-        watchdog = threading.Timer(self._timeout, self._end_now, [ExitCode.FENCED_OR_STALLED])
-        watchdog.daemon = True
-        watchdog.start()
+        if self._timeout is not None:
+            watchdog = threading.Timer(self._timeout, self._end_now, [ExitCode.FENCED_OR_STALLED])
+            watchdog.daemon = True
+            watchdog.start()
 
     def _end_now(self, code: ExitCode) -> None:
         # The main thread may hang in a call that has no deadline: no clean-up can be waited for.
-        logger.error("Ended before the batch was finished; it is scored again by whoever takes over")
+        logger.error("Ended before the work in hand was finished")
         os._exit(code)
