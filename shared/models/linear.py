@@ -80,6 +80,11 @@ class LinearScorer(Scorer):
 
 
 def _check_weight(feature: Input, weight: float | dict[str, float]) -> None:
+    if feature.missing == "nan":
+        raise ModelError(
+            f"input {feature.name!r} may be missing, and a linear model has no weight for that",
+            hint="Give it a default, or let a missing value reject the row.",
+        )
     if feature.type == "string":
         raise ModelError(
             f"input {feature.name!r} is a string, which a linear model cannot weigh",

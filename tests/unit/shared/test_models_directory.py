@@ -231,6 +231,12 @@ def test_a_linear_model_weighs_no_strings(tmp_path: Path) -> None:
     assert "Declare it as a category with its values." in str(caught.value)
 
 
+def test_a_linear_model_weighs_nothing_that_is_missing(tmp_path: Path) -> None:
+    inputs = [*INPUTS[:-1], {**INPUTS[-1], "missing": "nan"}]
+    with pytest.raises(ModelError, match="input 'contract' may be missing, and a linear model has no weight"):
+        linear_model(tmp_path / "m", inputs=inputs)
+
+
 def test_a_linear_model_needs_its_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = change_model(linear_model(tmp_path / "m"), artifact=None)
     assert "artifact: a linear model needs one" in refusal(directory, capsys)
