@@ -27,6 +27,7 @@ class Example(CommandSettings):
     verbose: bool = Field(default=False, description="Say more.")
     client_option: dict[str, str] = Field(default={}, description="More.")
     password: SecretStr | None = Field(default=None, min_length=8, description="A secret.")
+    pin: SecretStr = Field(default=SecretStr("12345678"), min_length=8, description="Another.")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Example":
@@ -91,11 +92,13 @@ def test_a_secret_shows_in_no_sentence_and_no_list() -> None:
         "verbose": "False",
         "client_option": "",
         "password": "***",
+        "pin": "***",
     }
     assert "correct horse" not in f"{settings!r} {settings}"
-    said = complaint("in.csv", "--password", "hunter2")
-    assert "--password or TANDEM_PASSWORD: Value should have at least 8 items" in said
-    assert "hunter2" not in said
+    for name in ("password", "pin"):
+        said = complaint("in.csv", f"--{name}", "hunter2")
+        assert f"--{name} or TANDEM_{name.upper()}: Value should have at least 8 items" in said
+        assert "hunter2" not in said
 
 
 def test_secrets_among_the_client_s_options_are_masked() -> None:
