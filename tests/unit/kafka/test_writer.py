@@ -9,8 +9,8 @@ from kafka import errors as client
 from shared.deadline import Deadline
 from shared.errors import ExitCode, FencedError, StalledError
 from shared.kafka.errors import BrokerTroubleError, RecordTooLargeError
+from shared.kafka.pending import BatchFuture
 from shared.kafka.public import start_step
-from shared.kafka.writer import BatchFuture
 
 
 class Answer:
