@@ -108,8 +108,9 @@ class FileRows(Scorable):
         schema = predictor.model.schema
         needed = [schema.key, *(feature.name for feature in schema.features if feature.required)]
         return {
+            "columns": schema.fields,
             # A strict model must see the columns that it does not know.
-            "columns": None if schema.strict else schema.fields,
+            "others": schema.strict,
             "required": needed,
             "categories": [feature.name for feature in schema.features if feature.type == "category"],
             "ignore_case": self._reading.ignore_case,

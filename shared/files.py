@@ -36,10 +36,11 @@ class Source:
     name: str
 
 
-def read_file(
+def read_file(  # noqa: PLR0913 - each of them is optional
     path: Path,
     *,
     columns: Collection[str] | None = None,
+    others: bool = False,
     required: Collection[str] = (),
     categories: Collection[str] = (),
     ignore_case: bool = False,
@@ -53,6 +54,7 @@ def read_file(
     Args:
         path: A file with a known suffix.
         columns: The names to read when they are there; None reads everything.
+        others: Whether to read all other columns too.
         required: The names without which a file of columns is refused.
         categories: Names whose texts repeat, to be read as dictionaries where the format can.
         ignore_case: Whether a column matches a wanted name in another case; it then gets that name.
@@ -65,7 +67,7 @@ def read_file(
     Raises:
         InputError: The file cannot be read, is damaged, or lacks a required column.
     """
-    wanted = Wanted(columns, required, categories, ignore_case, delimiter, batch_rows)
+    wanted = Wanted(columns, others, required, categories, ignore_case, delimiter, batch_rows)
     try:
         yield from format_of(path).read(path, wanted)
     except (OSError, pa.ArrowException) as error:
