@@ -53,12 +53,14 @@ def _connect(
         settings,
         transactional_id=f"{settings.group}-{instance}" if exactly_once else None,
         transaction_timeout=settings.transaction_timeout,
+        compress_large=True,
     )
     stack.callback(lambda: writer.close(Deadline.after(settings.shutdown_timeout)))
+    writer.prepare(settings.output_topic, settings.dead_letter_topic)
     kind: type[Output] = ExactlyOnceOutput if exactly_once else AtLeastOnceOutput
     return Loop(
         reader,
-        StreamScorer(predictor, settings.output_topic, settings.dead_letter_topic),
+        StreamScorer(predictor, settings.output_topic, settings.dead_letter_topic, writer),
         kind(reader, writer, settings.commit_timeout),
         Budget(settings.batch_events, settings.batch_seconds),
         stop,

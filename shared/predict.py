@@ -48,6 +48,25 @@ class Outcome:
     decisions: npt.NDArray[np.bool_]
     rejections: tuple[Rejection, ...]
 
+    def without(self, refused: Sequence[Rejection]) -> "Outcome":
+        """The same outcome, but for scored rows that are rejected after all.
+
+        Args:
+            refused: One rejection a row; each names a scored row.
+        """
+        if not refused:
+            return self
+        keep = ~np.isin(self.rows, [rejection.row for rejection in refused])
+        return Outcome(
+            self.total,
+            self.rows[keep],
+            select(self.customer_ids, keep),
+            None if self.event_ids is None else select(self.event_ids, keep),
+            self.scores[keep],
+            self.decisions[keep],
+            tuple(sorted([*self.rejections, *refused], key=lambda rejection: rejection.row)),
+        )
+
 
 class Predictor:
     """Scores events and rows with one model. Pure: no I/O after loading, no clock, no state."""
@@ -136,21 +155,19 @@ class Predictor:
 
     def _outcome(self, parsed: Parsed) -> Outcome:
         scores, failed = self._score(parsed.frame)
-        rows, customer_ids, event_ids = parsed.rows, parsed.customer_ids, parsed.event_ids
-        rejections = parsed.rejections
-        if failed:
-            keep = np.ones(parsed.frame.count, dtype=np.bool_)
-            keep[list(failed)] = False
-            failures = [
-                Rejection(int(rows[index]), Reason.MODEL_ERROR, None, detail)
-                for index, detail in failed.items()
-            ]
-            rejections = tuple(sorted([*rejections, *failures], key=lambda rejection: rejection.row))
-            rows, scores = rows[keep], scores[keep]
-            customer_ids = select(customer_ids, keep)
-            event_ids = None if event_ids is None else select(event_ids, keep)
-        decisions = scores > self.model.threshold
-        return Outcome(parsed.total, rows, customer_ids, event_ids, scores, decisions, rejections)
+        failures = [
+            Rejection(int(parsed.rows[index]), Reason.MODEL_ERROR, None, detail)
+            for index, detail in failed.items()
+        ]
+        return Outcome(
+            parsed.total,
+            parsed.rows,
+            parsed.customer_ids,
+            parsed.event_ids,
+            scores,
+            scores > self.model.threshold,
+            parsed.rejections,
+        ).without(failures)
 
     def _score(self, frame: Frame) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
         """The scores of a frame, and by index the rows that the model cannot score.

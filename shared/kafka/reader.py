@@ -3,7 +3,7 @@
 What a reader promises:
 
 - `poll` gives each partition's records in order, each once, from the committed offset on (or from `start`,
-  or the beginning), until `rewind` or `seek` moves it;
+  or the beginning), until `rewind` moves it;
 - nothing is ever committed by itself;
 - a change of the assignment is only noted (`take_rebalanced`): the caller must then drop what it holds and
   `rewind`. The columns returned by the very poll that saw the change already belong to the new assignment.
@@ -208,20 +208,6 @@ class Reader:
                     self._consumer.seek_to_beginning(self._tp(partition))
                 else:
                     self._consumer.seek(self._tp(partition), begin)
-
-    def seek(self, offsets: Mapping[int, int]) -> None:
-        """Goes on at these offsets.
-
-        Args:
-            offsets: Assigned partition to the offset of the next record.
-
-        Raises:
-            StaleGroupError: A partition is not assigned any more.
-        """
-        for partition, offset in offsets.items():
-            if partition not in self.assignment:
-                raise StaleGroupError(f"Partition {partition} of topic {self.topic!r} is not assigned.")
-            self._consumer.seek(self._tp(partition), offset)
 
     def group_metadata(self) -> Any:
         """This member's identity, for `Writer.send_offsets`; take it with the batch that it belongs to.

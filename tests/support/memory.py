@@ -21,6 +21,7 @@ class MemoryKafka:
         visible: What a read_committed reader would see.
         committed: The group's offset of each partition.
         calls: Every step, in order.
+        largest: Most bytes of a record that its topics take.
     """
 
     polls: list[Sequence[RecordColumns] | Exception]
@@ -29,6 +30,7 @@ class MemoryKafka:
     visible: list[NewRecords] = field(default_factory=list)
     committed: dict[int, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    largest: int = 1 << 30
     on_exhausted: Callable[[], None] = lambda: None
     _polled: int = 0
     _transactional: bool = False
@@ -75,6 +77,13 @@ class MemoryKafka:
         self._step("rewind")
 
     # The sink.
+
+    def too_large(self, records: NewRecords) -> list[int]:
+        return [
+            row
+            for row, (key, value) in enumerate(zip(records.keys, records.values, strict=True))
+            if len(key or b"") + len(value or b"") > self.largest
+        ]
 
     def begin(self) -> None:
         self._step("begin")

@@ -21,7 +21,7 @@ def run(kafka: MemoryKafka, limits: Limits | None = None) -> Loop:
     """Runs a loop over an in-memory Kafka until its polls are used up."""
     stop = Stop(1)
     kafka.on_exhausted = stop.request
-    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters")
+    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters", kafka)
     output = ExactlyOnceOutput(kafka, kafka, 5)
     loop = Loop(kafka, scorer, output, Budget(1_000, 1), stop, limits or Limits())
     loop.run()
@@ -83,7 +83,7 @@ def test_a_stopped_loop_polls_no_more() -> None:
     kafka = MemoryKafka([[lesson_columns(0, 0, EVENT)]])
     stop = Stop(1)
     stop.request()
-    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters")
+    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters", kafka)
     loop = Loop(kafka, scorer, ExactlyOnceOutput(kafka, kafka, 5), Budget(10, 1), stop, Limits())
     loop.run()
     assert kafka.calls == []
