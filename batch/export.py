@@ -15,12 +15,12 @@ from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, wri
 from batch.pipeline import ahead
 from batch.progress import Meter, show_summary
 from batch.snapshots import inputs_column, snapshot_schema
-from batch.topics import Extent, extents, read_records
 from batch.writers import ROWS_PER_PART, ParquetSink, PartWriter
 from shared import logs
 from shared.errors import ExitCode
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.to_end import Extent, extents, read_to_end
 from shared.predict import Predictor
 from shared.settings import CommandSettings, load, shown
 
@@ -131,7 +131,7 @@ def _batches(
 ) -> Iterator[tuple[pa.RecordBatch, int]]:
     """The records of a partition as columns, and the last offset of each batch."""
     schema = snapshot_schema(None if predictor is None else predictor.model.schema)
-    for columns in ahead(read_records(settings, settings.topic, {partition: extent})):
+    for columns in ahead(read_to_end(settings, settings.topic, {partition: extent})):
         yield record_batch(columns, schema, predictor), columns.offsets[-1]
 
 

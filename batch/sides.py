@@ -19,11 +19,11 @@ from batch.results import (
     read_rejections,
 )
 from batch.sources import ids_of_events
-from batch.topics import positions_in, read_topic
 from shared.dead_letters import origin_of, read_headers, reason_of
 from shared.errors import InputError
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.to_end import read_to_end
 
 TOPIC: Final = "topic:"
 
@@ -133,13 +133,13 @@ def _in_folder(folder: Path, on: JoinColumn) -> tuple[Iterator[pa.Table], Iterat
 
 def _predictions_on(topic: str, on: JoinColumn, kafka: KafkaSettings) -> Iterator[pa.Table]:
     decoder = PredictionDecoder(on)
-    for columns in read_topic(kafka, topic):
+    for columns in read_to_end(kafka, topic):
         name = f"topic {topic!r}, partition {columns.partition}, from offset {columns.offsets[0]} on"
         yield decoder.table(name, columns.values)
 
 
 def _dead_letters(topic: str, on: JoinColumn, kafka: KafkaSettings, key: str) -> Iterator[pa.Table]:
-    for columns in read_topic(kafka, topic):
+    for columns in read_to_end(kafka, topic):
         rows = [_told(columns, row) for row in range(len(columns))]
         if on == "prediction_id":
             ids: Any = [position for position, _ in rows]
@@ -156,6 +156,7 @@ def _told(columns: RecordColumns, row: int) -> tuple[str, str]:
         return origin_of(told).position, str(reason_of(told))
     except ValueError as error:
         raise InputError(
-            f"topic {columns.topic!r}: {positions_in(columns, [row])[0]} is no dead letter: {error}",
+            f"topic {columns.topic!r}: {columns.topic}/{columns.partition}/{columns.offsets[row]}"
+            f" is no dead letter: {error}",
             hint="Name the topic to which the consumer writes its dead letters.",
         ) from error
