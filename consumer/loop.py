@@ -107,7 +107,7 @@ class Loop:
         try:
             events = self._source.poll(_POLL_SECONDS, self._budget.batches)
         except RecoverableError as error:
-            logger.warning("Waiting for Kafka: %s", error)
+            logger.warning("Waiting for Kafka: %s", error.message)
             time.sleep(_POLL_SECONDS)
             return []
         if self._source.take_rebalanced():

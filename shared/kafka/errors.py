@@ -1,7 +1,7 @@
 """What can go wrong at the broker, in Tandem's own words, so that nobody else imports the client's errors.
 
-A `RecoverableError` means: abort the transaction, go back to the committed offsets, go on. Every other
-error here ends the command with a sentence.
+A `RecoverableError` means: abort the transaction, go back to the committed offsets, go on; where nobody can,
+it ends the command with a sentence, as every other error here does.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,17 @@ from kafka import errors as client
 from shared.errors import ConfigurationError, ExitCode, FencedError, InputError, TandemError
 
 
-class RecoverableError(Exception):
-    """The step failed and nothing of it counts: abort, rewind to the committed offsets, go on."""
+class RecoverableError(TandemError):
+    """The step failed and nothing of it counts: abort, rewind to the committed offsets, go on.
+
+    Where there is nothing to go on with, as before the first event, it ends the command like a broker
+    that does not answer.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.BROKER_UNREACHABLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="See that all brokers are up, then start again.")
 
 
 class StaleGroupError(RecoverableError):

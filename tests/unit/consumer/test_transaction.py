@@ -96,5 +96,5 @@ def test_a_rewind_is_tried_until_the_broker_answers() -> None:
 
 def test_a_rewind_without_an_answer_counts_as_stalled() -> None:
     kafka = MemoryKafka([], failures={"rewind": [BrokerTroubleError("not yet")] * 3})
-    with pytest.raises(StalledError, match="could not be read within"):
+    with pytest.raises(StalledError, match="could not be read in"):
         AtLeastOnceOutput(kafka, kafka, 0.01).rewind()

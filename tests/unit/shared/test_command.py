@@ -19,6 +19,7 @@ from shared.errors import (
     StalledError,
     TandemError,
 )
+from shared.kafka.errors import BrokerTroubleError
 from shared.ledger import LedgerError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -125,3 +126,15 @@ def test_without_a_known_command_the_commands_are_listed(
     text = captured.out if code == 0 else captured.err
     assert text.startswith(f"{said}usage: python -m batch COMMAND ...\n\n  score   Scores a file.\n")
     assert text.endswith("python -m batch COMMAND --help shows its options.\n")
+
+
+def test_trouble_that_nobody_could_recover_from_ends_as_a_broker_that_does_not_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command(_arguments: Sequence[str]) -> int:
+        raise BrokerTroubleError("Kafka gave no answer while describing topics: timed out")
+
+    assert run(command, []) == 4
+    assert capsys.readouterr().err.startswith(
+        "error: Kafka gave no answer while describing topics: timed out\n"
+    )
