@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     tally = _send(settings, source, topic, stop)
     if stop.interrupted:
         return ExitCode.INTERRUPTED
-    return ExitCode.ANSWER_IS_NO if tally.failed else ExitCode.DONE
+    not_sent = source.rows.skipped if source.rows is not None else 0
+    return ExitCode.ANSWER_IS_NO if tally.failed or not_sent else ExitCode.DONE
 
 
 def _find_topic(settings: ProducerSettings) -> TopicInfo:
