@@ -64,7 +64,7 @@ def _connect(
         kind(reader, writer, settings.commit_timeout),
         Budget(settings.batch_events, settings.batch_seconds),
         stop,
-        Limits(settings.max_events, settings.until_idle),
+        Limits(settings.max_events, settings.until_idle, settings.broker_timeout),
     )
 
 

@@ -191,9 +191,11 @@ class Reader:
 
     def take_rebalanced(self) -> bool:
         """Whether the assignment changed, or was lost, since the last call."""
-        changed = self._listener.changed.is_set()
+        if not self._listener.changed.is_set():
+            # Nothing to clear: a change that the client notes at this moment stays noted.
+            return False
         self._listener.changed.clear()
-        return changed
+        return True
 
     def rewind(self) -> None:
         """Goes back to each assigned partition's committed offset; to its start when it has none.
@@ -275,6 +277,26 @@ class Reader:
         with translated("reading the last offsets"):
             found = self._consumer.end_offsets(self._tps(), timeout_ms=self._timeout_ms)
         return {tp.partition: int(offset) for tp, offset in found.items()}
+
+    def caught_up(self, timeout: float) -> bool:
+        """Whether all that the assigned partitions hold now has been read.
+
+        The broker is asked even by a reader without a partition.
+
+        Args:
+            timeout: Seconds that the broker has to answer.
+
+        Raises:
+            RecoverableError: It did not.
+        """
+        positions = self.positions()
+        with translated("asking where the topic ends"):
+            ends = self._consumer.end_offsets(
+                self._tps() or [self._tp(0)], timeout_ms=max(1, int(timeout * 1000))
+            )
+        return all(
+            positions.get(tp.partition, 0) >= end for tp, end in ends.items() if tp.partition in positions
+        )
 
     def _tps(self) -> list[TopicPartition]:
         return [self._tp(partition) for partition in sorted(self.assignment)]
