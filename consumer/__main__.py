@@ -38,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         instance = settings.instance or stack.enter_context(claim(settings.group, settings.host))
         _say_start(settings, predictor, source, instance)
         loop = _connect(settings, predictor, instance, stop, stack)
+        stop.begin()
         loop.run()
     _say_end(loop)
     return ExitCode.INTERRUPTED if stop.interrupted else ExitCode.DONE

@@ -16,7 +16,6 @@ from shared.deadline import Deadline
 from shared.errors import ConfigurationError, ExitCode
 from shared.kafka.topics import TopicInfo, describe_topics
 from shared.kafka.writer import Writer
-from shared.models.shipped import shipped_model
 from shared.predict import Predictor
 from shared.settings import load
 from shared.stop import Stop
@@ -28,12 +27,12 @@ def main(arguments: Sequence[str]) -> int:
     """Sends what the arguments ask for; returns the exit code."""
     settings = load(ProducerSettings, arguments, "python -m producer")
     logs.set_up(settings.log_format)
-    predictor = Predictor.load(settings.model or shipped_model("threshold" if settings.lesson else "churn"))
+    predictor = Predictor.load(settings.model_directory)
     source = open_source(settings, predictor)
-    topic = _find_topic(settings)
-    source = with_malformed(source, settings, predictor.model, topic)
     stop = Stop()
     stop.on_signals()
+    topic = _find_topic(settings)
+    source = with_malformed(source, settings, predictor.model, topic)
     logger.info(
         "Sending %s to %s (%d partitions) at %s",
         _told(settings),
@@ -65,6 +64,7 @@ def _send(settings: ProducerSettings, source: Source, topic: TopicInfo, stop: St
     writer = Writer(settings.model_copy(update={"kafka_option": calm}))
     publisher = Publisher(writer, topic.name, topic.partitions, timeout=settings.broker_timeout)
     start = time.monotonic()
+    stop.begin()
     try:
         with shown(source.total) as progress:
             publisher.run(

@@ -138,6 +138,16 @@ def test_sigterm_finishes_the_batch_leaves_the_group_and_exits_0(pipeline: Pipel
     assert (len(content), set(content.values())) == (20_000, {1})
 
 
+@pytest.mark.parametrize("module", ["consumer", "producer"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_while_waiting_for_a_broker_ends_it_at_once(module: str, number: int, code: int) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with running(module, "--model", MODEL, "--bootstrap-servers", address) as waiting:
+        waiting.wait_for("Still waiting for a Kafka broker")
+        # Its broker timeout of 30 s, and the consumer's 20 s to finish in, are not what ends it.
+        assert waiting.end(number, seconds=10) == code
+
+
 def test_ctrl_c_exits_130(pipeline: Pipeline) -> None:
     with running("consumer", *pipeline.options(MODEL)) as consumer:
         consumer.wait_for('"Ready"')

@@ -13,6 +13,8 @@ import threading
 from shared.stop import Stop
 stop = Stop({timeout})
 stop.on_signals()
+if {working}:
+    stop.begin()
 print("ready", flush=True)
 said = False
 while True:
@@ -21,6 +23,20 @@ while True:
         said = True
         print("told", flush=True)
 """
+
+
+def deaf(timeout: str, *, working: bool = True) -> "subprocess.Popen[str]":
+    script = DEAF.format(timeout=timeout, working=working)
+    return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_before_the_work_begins_a_signal_ends_the_process_at_once(number: int, code: int) -> None:
+    with deaf("1000", working=False) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.wait(10) == code
 
 
 @pytest.mark.parametrize(
@@ -33,10 +49,7 @@ while True:
     ids=["past its deadline", "told twice", "Ctrl-C twice"],
 )
 def test_a_process_that_does_not_stop_is_ended(timeout: str, signals: list[int], code: int) -> None:
-    script = DEAF.format(timeout=timeout)
-    with subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with deaf(timeout) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         for number in signals:
