@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from consumer.budget import Budget
-from consumer.scoring import Scored, StreamScorer
+from consumer.scoring import Scored, StreamScorer, place_of
 from consumer.transaction import Output
 from shared.errors import BrokerUnreachableError
 from shared.kafka.columns import RecordColumns
@@ -155,8 +155,7 @@ class Loop:
 
     def _enter(self, batch: Sequence[Scored]) -> None:
         for scored in batch:
-            place = f"{scored.events.topic}/{scored.events.partition}"
-            self.ledger.add(place, len(scored.events), scored.outcome)
+            self.ledger.add(place_of(scored.events), len(scored.events), scored.outcome)
         if self._first_event is not None:
             self.working_seconds = time.monotonic() - self._first_event
 

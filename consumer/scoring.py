@@ -6,6 +6,7 @@ from typing import Protocol
 
 from shared.dead_letters import Origin, headers_for, stub_of
 from shared.kafka.columns import NewRecords, RecordColumns
+from shared.ledger import check_balance
 from shared.predict import Outcome, Predictor
 from shared.predictions import PredictionEncoder, position_prefix
 from shared.schema import Reason, Rejection
@@ -31,6 +32,11 @@ class Scored:
     events: RecordColumns
     outcome: Outcome
     records: tuple[NewRecords, ...]
+
+
+def place_of(events: RecordColumns) -> str:
+    """What the ledger calls a partition."""
+    return f"{events.topic}/{events.partition}"
 
 
 class StreamScorer:
@@ -59,9 +65,11 @@ class StreamScorer:
             now: The timestamp of the records to write, in milliseconds since the epoch.
 
         Raises:
+            LedgerError: An event was lost or made twice.
             RecoverableError, ConfigurationError: The limits of a topic are not known and cannot be read.
         """
         outcome = self._predictor.score_json(events.values)
+        check_balance(place_of(events), len(events), outcome)
         predictions = self._predictions(events, outcome, now)
         if large := self._sizer.too_large(predictions):
             # Its key is what makes it large.

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     UNREADABLE = 3
     BROKER_UNREACHABLE = 4
     FENCED_OR_STALLED = 5
+    FAULT = 70
     INTERRUPTED = 130
 
 

@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+from dataclasses import replace
+
+import pytest
 
 from consumer.scoring import StreamScorer
 from shared import dead_letters
+from shared.ledger import LedgerError
 from shared.predict import Predictor
 from tests.support.memory import MemoryKafka, lesson_columns
 
@@ -67,6 +71,14 @@ def test_what_the_topics_do_not_take_becomes_a_dead_letter_without_its_bytes() -
     for one, value in zip(told, (event, letter), strict=True):
         assert one[dead_letters.BYTES] == str(len(value))
         assert one[dead_letters.SHA256] == hashlib.sha256(value).hexdigest()
+
+
+def test_a_lost_row_is_noticed_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    careless = scorer()
+    part = Predictor.load("models/threshold").score_json([b'{"customer_id":1,"feature":0.1}'])
+    monkeypatch.setattr(Predictor, "score_json", lambda *_: replace(part, total=2))
+    with pytest.raises(LedgerError, match="customers/0: 2 rows read, but 1 scored and 0 rejected"):
+        careless.score(lesson_columns(0, 0, b"one", b"two"), now=1)
 
 
 def test_scoring_again_writes_the_same_bytes() -> None:
