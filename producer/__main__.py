@@ -29,10 +29,10 @@ def main(arguments: Sequence[str]) -> int:
     logs.set_up(settings.log_format)
     predictor = Predictor.load(settings.model_directory)
     source = open_source(settings, predictor)
-    stop = Stop()
-    stop.on_signals()
     topic = _find_topic(settings)
     source = with_malformed(source, settings, predictor.model, topic)
+    stop = Stop()
+    stop.on_signals()
     logger.info(
         "Sending %s to %s (%d partitions) at %s",
         _told(settings),
@@ -64,7 +64,6 @@ def _send(settings: ProducerSettings, source: Source, topic: TopicInfo, stop: St
     writer = Writer(settings.model_copy(update={"kafka_option": calm}))
     publisher = Publisher(writer, topic.name, topic.partitions, timeout=settings.broker_timeout)
     start = time.monotonic()
-    stop.begin()
     try:
         with shown(source.total) as progress:
             publisher.run(

@@ -8,6 +8,7 @@ from pydantic_settings import CliPositionalArg
 
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogFormat
+from shared.models.shipped import shipped_model
 from shared.settings import CommandSettings
 
 DEFAULT_COUNT: Final = 1_000
@@ -32,7 +33,7 @@ class ProducerSettings(KafkaSettings, CommandSettings):
     model: Path | None = Field(
         None,
         description="The model that the events are for: its key, and how the cells of a CSV file are read "
-        "(default: models/churn, or models/threshold with --lesson).",
+        "(default: models/churn). With --lesson it is always models/threshold.",
     )
     count: int | None = Field(
         None,
@@ -53,6 +54,11 @@ class ProducerSettings(KafkaSettings, CommandSettings):
         ",", min_length=1, max_length=1, description="What separates the fields of a CSV file."
     )
     log_format: LogFormat = Field("auto", description="human, json, or auto: human on a terminal.")
+
+    @property
+    def model_directory(self) -> Path:
+        """The model that the events are for; the lesson's is its own, whatever TANDEM_MODEL says."""
+        return shipped_model("threshold") if self.lesson else self.model or shipped_model("churn")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -181,7 +181,7 @@ def test_a_missing_topic_is_named_and_not_created(kafka: KafkaSettings) -> None:
         (["--bad-kinds", "nan"], 2, "--bad-ratio"),
         (["--bad-ratio", "1"], 2, "--bad-ratio"),
         (["--rate", "-1"], 2, "--rate"),
-        (["--lesson", "--model", "models/churn"], 2, "does not take the lesson's customers"),
+        (["--model", "models/threshold"], 2, "does not take made-up churn customers"),
         (["--model", "models/none"], 3, "models/none"),
     ],
 )
