@@ -138,11 +138,15 @@ def test_sigterm_finishes_the_batch_leaves_the_group_and_exits_0(pipeline: Pipel
     assert (len(content), set(content.values())) == (20_000, {1})
 
 
-@pytest.mark.parametrize("module", ["consumer", "producer"])
+@pytest.mark.parametrize(
+    "asked", [("consumer", "--model", MODEL), ("producer", "--lesson")], ids=lambda a: a[0]
+)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_signal_while_waiting_for_a_broker_ends_it_at_once(module: str, number: int, code: int) -> None:
+def test_a_signal_while_waiting_for_a_broker_ends_it_at_once(
+    asked: tuple[str, ...], number: int, code: int
+) -> None:
     address = f"127.0.0.1:{free_port()}"
-    with running(module, "--model", MODEL, "--bootstrap-servers", address) as waiting:
+    with running(*asked, "--bootstrap-servers", address) as waiting:
         waiting.wait_for("Still waiting for a Kafka broker")
         # Its broker timeout of 30 s, and the consumer's 20 s to finish in, are not what ends it.
         assert waiting.end(number, seconds=10) == code
