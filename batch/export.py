@@ -13,7 +13,6 @@ from pydantic_settings import CliPositionalArg
 from batch.folder import Folder
 from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, write_manifest
 from batch.pipeline import ahead
-from batch.progress import Meter, show_summary
 from batch.snapshots import inputs_column, snapshot_schema
 from batch.writers import ROWS_PER_PART, ParquetSink, PartWriter
 from shared import logs
@@ -22,6 +21,7 @@ from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import Extent, extents, read_to_end
 from shared.predict import Predictor
+from shared.progress import Meter, show_summary
 from shared.settings import CommandSettings, load, shown
 
 

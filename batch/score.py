@@ -24,14 +24,15 @@ from batch.manifest import (
     write_manifest,
 )
 from batch.pipeline import ahead
-from batch.progress import Meter, show_summary
 from batch.snapshots import sources_of_snapshot
 from batch.sources import REJECTED_SCHEMA, FileRows, Reading, Scorable, Scored, describe, state
 from batch.writers import OUTPUT_FORMATS, ROWS_PER_PART, OutputFormat, PartWriter
+from shared import logs
 from shared.errors import AnswerIsNo, ExitCode, InputError
 from shared.files import find_sources
 from shared.ledger import Account, Ledger
 from shared.predict import Predictor
+from shared.progress import Meter, show_summary
 from shared.settings import CommandSettings, load, shown
 
 _TAB: Final = "\t"
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         TandemError: Something stops the run, or too many rows were rejected.
     """
     settings = load(ScoreSettings, arguments, "python -m batch score")
+    logs.set_up()
     manifest = score(settings)
     _show(settings, manifest)
     _check_error_rate(settings, manifest.counts)

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Sequence
 
-from producer.progress import shown
 from producer.publish import Publisher, Tally
 from producer.rows import FileRows
 from producer.settings import ProducerSettings
@@ -17,6 +16,7 @@ from shared.errors import ConfigurationError, ExitCode
 from shared.kafka.topics import TopicInfo, describe_topics
 from shared.kafka.writer import Writer
 from shared.predict import Predictor
+from shared.progress import Meter
 from shared.settings import load
 from shared.stop import Stop
 
@@ -29,10 +29,10 @@ def main(arguments: Sequence[str]) -> int:
     logs.set_up(settings.log_format)
     predictor = Predictor.load(settings.model_directory)
     source = open_source(settings, predictor)
-    topic = _find_topic(settings)
-    source = with_malformed(source, settings, predictor.model, topic)
     stop = Stop()
     stop.on_signals()
+    topic = _find_topic(settings)
+    source = with_malformed(source, settings, predictor.model, topic)
     logger.info(
         "Sending %s to %s (%d partitions) at %s",
         _told(settings),
@@ -64,19 +64,25 @@ def _send(settings: ProducerSettings, source: Source, topic: TopicInfo, stop: St
     writer = Writer(settings.model_copy(update={"kafka_option": calm}))
     publisher = Publisher(writer, topic.name, topic.partitions, timeout=settings.broker_timeout)
     start = time.monotonic()
+    stop.begin()
     try:
-        with shown(source.total) as progress:
+        with Meter("events") as meter:
             publisher.run(
                 source.messages,
                 rate=settings.rate or None,
                 stopped=lambda: stop.requested,
-                progress=progress,
+                progress=lambda tally: _show(meter, tally, source.total),
             )
     finally:
         # Everything has been waited for; what is left has had its time.
         writer.close(Deadline.after(0 if publisher.tally.failed else settings.broker_timeout))
         _say_end(publisher.tally, source.rows, time.monotonic() - start)
     return publisher.tally
+
+
+def _show(meter: Meter, tally: Tally, total: int | None) -> None:
+    share = tally.acknowledged / total if total else None
+    meter.add(tally.acknowledged - meter.count, "acknowledged", share)
 
 
 def _told(settings: ProducerSettings) -> str:
