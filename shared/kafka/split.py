@@ -4,7 +4,7 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, RECORD_OVERHEAD
+from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, NAME_ERRORS, RECORD_OVERHEAD
 from shared.kafka.columns import Header, NewRecords
 
 _HEADER_OVERHEAD = 10
@@ -58,4 +58,6 @@ def _sizes(records: NewRecords) -> list[int]:
 
 
 def _headers_size(headers: Sequence[Header]) -> int:
-    return sum(len(name.encode()) + len(value or b"") + _HEADER_OVERHEAD for name, value in headers)
+    return sum(
+        len(name.encode(errors=NAME_ERRORS)) + len(value or b"") + _HEADER_OVERHEAD for name, value in headers
+    )

@@ -169,12 +169,15 @@ class Writer:
         """
         batches = self._batches(records)
         with translated(f"writing to topic {records.topic!r}"):
-            futures = [self._send(batch, codec) for batch, codec in batches]
+            futures = []
+            for batch, codec in batches:
+                futures.append(future := self._send(batch, codec))
+                # At once: what is on its way is known even when a later one cannot be sent.
+                self._open.append(future)
         if self._fast is not None:
             self._fast.wake(self._producer)
         if len(self._open) > _SWEEP:
             self._open = [future for future in self._open if not acknowledged(future)]
-        self._open += futures
         return futures
 
     def _batches(self, records: NewRecords) -> list[tuple[NewRecords, int]]:
