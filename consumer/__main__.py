@@ -4,6 +4,8 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
+from typing import Final
 
 from consumer.budget import Budget
 from consumer.instance import claim
@@ -24,6 +26,9 @@ from shared.settings import load
 from shared.stop import Stop
 
 logger = logging.getLogger("consumer")
+
+# The work is done by then; a broker that does not answer misses the member in any case.
+_LEAVE_SECONDS: Final = 5.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,15 +53,18 @@ def _connect(
     settings: ConsumerSettings, predictor: Predictor, instance: str, stop: Stop, stack: ExitStack
 ) -> Loop:
     exactly_once = settings.guarantee is Guarantee.EXACTLY_ONCE
+    # One deadline for all, from the first to close on.
+    leaving = cache(lambda: Deadline.after(min(_LEAVE_SECONDS, settings.shutdown_timeout)))
     reader = Reader(settings, settings.input_topic, group=settings.group)
-    stack.callback(lambda: reader.close(Deadline.after(settings.shutdown_timeout)))
+    stack.callback(lambda: reader.close(leaving()))
+    # An instance's name holds no slash: no two pairs of a group and an instance give one id.
     writer = Writer(
         settings,
-        transactional_id=f"{settings.group}-{instance}" if exactly_once else None,
+        transactional_id=f"{settings.group}/{instance}" if exactly_once else None,
         transaction_timeout=settings.transaction_timeout,
         compress_large=True,
     )
-    stack.callback(lambda: writer.close(Deadline.after(settings.shutdown_timeout)))
+    stack.callback(lambda: writer.close(leaving()))
     writer.prepare(settings.output_topic, settings.dead_letter_topic)
     kind: type[Output] = ExactlyOnceOutput if exactly_once else AtLeastOnceOutput
     return Loop(

@@ -68,7 +68,7 @@ class BrokerUnreachableError(TandemError):
 
 
 class FencedError(TandemError):
-    """Another instance with the same transactional id has taken over."""
+    """Another instance with the same transactional id has taken over, or the transaction took too long."""
 
     exit_code = ExitCode.FENCED_OR_STALLED
 

@@ -128,9 +128,10 @@ _FAILED_BEFORE = (
 def _fenced(error: Exception, doing: str) -> Exception:
     del error
     return FencedError(
-        f"Another instance has taken over while {doing}.",
-        hint="Only one instance at a time may use a transactional id or a static member id; "
-        "give each its own --instance name, or let the newer one work.",
+        f"Another instance has taken over while {doing}, or the broker has ended a transaction that took"
+        " longer than --transaction-timeout.",
+        hint="Start it again, as its supervisor does: what is uncommitted is done again. If it happens"
+        " again, give each instance its own --instance name, or commits more time with --transaction-timeout.",
     )
 
 

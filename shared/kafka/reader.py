@@ -68,7 +68,6 @@ class Reader:
         isolation: Whether records of open and aborted transactions are left out.
         partitions: Without a group: which partitions to read; None reads all.
         start: Without a group: first offset of a partition; the beginning where it names none.
-        static_member: A name that keeps this member's partitions over a restart, unique in the group.
         public_calls: Read record by record through the client's public calls only.
         partition_bytes: Most bytes of one partition to ask for at once; a larger record still arrives.
 
@@ -86,7 +85,6 @@ class Reader:
         isolation: Isolation = "read_committed",
         partitions: Sequence[int] | None = None,
         start: Mapping[int, int] | None = None,
-        static_member: str | None = None,
         public_calls: bool = False,
         partition_bytes: int = 4 << 20,
     ) -> None:
@@ -103,7 +101,6 @@ class Reader:
             "max_partition_fetch_bytes": partition_bytes,
             **client_options(settings, role="consumer"),
             "group_id": group,
-            "group_instance_id": static_member,
             "isolation_level": isolation,
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
