@@ -9,11 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    CliPositionalArg,
+    CliSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from shared.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "TANDEM_"
+# What pydantic-settings marks the field of an argument without a flag with.
+_POSITIONAL = get_args(CliPositionalArg[str])[1]
 # What an option is called whose value is shown to nobody.
 _SECRET_WORDS = ("password", "secret", "token")
 
@@ -154,6 +162,6 @@ def _holds_secret(settings: type[CommandSettings], name: str) -> bool:
 
 def _option(settings: type[CommandSettings], name: str) -> str:
     declared = settings.model_fields.get(name)
-    if declared is not None and any(type(mark).__name__ == "_CliPositionalArg" for mark in declared.metadata):
+    if declared is not None and _POSITIONAL in declared.metadata:
         return name.upper()
     return f"--{name.replace('_', '-')} or {ENVIRONMENT_PREFIX}{name.upper()}"
