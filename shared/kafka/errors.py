@@ -109,7 +109,6 @@ _MISCONFIGURED = (
     client.InvalidPartitionsError,
     client.InvalidReplicationFactorError,
     client.PolicyViolationError,
-    client.UnsupportedCodecError,
     client.UnsupportedVersionError,
     client.UnsupportedCompressionTypeError,
 )
@@ -130,8 +129,8 @@ def _fenced(error: Exception, doing: str) -> Exception:
     return FencedError(
         f"Another instance has taken over while {doing}, or the broker has ended a transaction that took"
         " longer than --transaction-timeout.",
-        hint="Start it again, as its supervisor does: what is uncommitted is done again. If it happens"
-        " again, give each instance its own --instance name, or commits more time with --transaction-timeout.",
+        hint="Start it again, as its supervisor does: what is uncommitted is done again. If it"
+        " happens again, give each instance its own --instance name, or raise --transaction-timeout.",
     )
 
 
@@ -154,6 +153,13 @@ def _misconfigured(error: Exception, doing: str) -> Exception:
     return ConfigurationError(f"Kafka refused a setting while {doing}: {error}")
 
 
+def _compressed(error: Exception, doing: str) -> Exception:
+    return ConfigurationError(
+        f"Records are compressed in a way that this installation does not know, found while {doing}: {error}",
+        hint="Install what requirements.lock names: it has the packages for lz4, snappy and zstd.",
+    )
+
+
 def _damaged(error: Exception, doing: str) -> Exception:
     return InputError(
         f"The topic's data is damaged, found while {doing}: {error}",
@@ -171,6 +177,7 @@ _MEANINGS: tuple[tuple[tuple[type[client.KafkaError], ...], Callable[[Exception,
     (_ABORTED, _aborted),
     (_NOT_ALLOWED, _not_allowed),
     (_MISCONFIGURED, _misconfigured),
+    ((client.UnsupportedCodecError,), _compressed),
     (_DAMAGED, _damaged),
     ((client.RetriableError,), _trouble),
 )
