@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from batch.folder import Folder
@@ -21,6 +21,7 @@ from batch.manifest import (
     Predictions,
     Run,
     has_manifest,
+    settings_of,
     write_manifest,
 )
 from batch.pipeline import ahead
@@ -31,14 +32,13 @@ from shared import logs
 from shared.errors import AnswerIsNo, ExitCode, InputError
 from shared.files import find_sources
 from shared.ledger import Account, Ledger
+from shared.logs import LogSettings
 from shared.predict import Predictor
 from shared.progress import Meter, show_summary
-from shared.settings import CommandSettings, load, shown
-
-_TAB: Final = "\t"
+from shared.settings import CommandSettings, Delimiter, load
 
 
-class ScoreSettings(CommandSettings):
+class ScoreSettings(LogSettings, CommandSettings):
     """Scores the rows of files with a model.
 
     Reads CSV, NDJSON and Parquet, or a snapshot made by `python -m batch export`. Writes part files with the
@@ -64,21 +64,13 @@ class ScoreSettings(CommandSettings):
     ignore_case: bool = Field(
         False, description="Match the columns of CSV and Parquet files to the model's inputs in any case."
     )
-    delimiter: str = Field(
+    delimiter: Delimiter = Field(
         ",", description="What separates the fields of CSV files: one character, or the word tab."
     )
     batch_rows: int = Field(
         65_536, ge=1, le=1_048_576, description="Rows scored at once; changes memory and speed, no result."
     )
     part_rows: int = Field(ROWS_PER_PART, ge=1, description="The most rows of a part file.")
-
-    @field_validator("delimiter")
-    @classmethod
-    def _one_character(cls, delimiter: str) -> str:
-        delimiter = _TAB if delimiter in ("tab", r"\t") else delimiter
-        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
-            raise ValueError("one ASCII character, other than a quote or a line break, or the word tab")
-        return delimiter
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -88,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
         TandemError: Something stops the run, or too many rows were rejected.
     """
     settings = load(ScoreSettings, arguments, "python -m batch score")
-    logs.set_up()
+    logs.set_up(settings.log_format, settings.log_level)
     manifest = score(settings)
     _show(settings, manifest)
     _check_error_rate(settings, manifest.counts)
@@ -164,7 +156,7 @@ class _Run:
             parts=parts.parts,
             rejected_columns=Column.all_of(REJECTED_SCHEMA),
             rejected=rejected.parts,
-            settings={name: value for name, value in shown(settings).items() if name != "output"},
+            settings=settings_of(settings),
             run=Run.of(started, time.monotonic() - begin, ledger.read),
         )
 

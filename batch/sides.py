@@ -64,7 +64,7 @@ def load_side(
         place: `topic:NAME`, an output folder of `python -m batch score`, or one file of predictions.
         on: The column to join by.
         kafka: Where the brokers are, for a topic.
-        dead_letters: The topic that holds the side's rejections; a folder has its own.
+        dead_letters: The topic that holds the rejections of a side that is a topic; a folder has its own.
         key: The field of an event that holds the customer's id, for dead letters.
 
     Raises:
@@ -73,6 +73,8 @@ def load_side(
     rejections: Iterable[pa.Table] = ()
     if place.startswith(TOPIC):
         predictions = _predictions_on(place.removeprefix(TOPIC), on, kafka)
+        if dead_letters is not None:
+            rejections = _dead_letters(dead_letters.removeprefix(TOPIC), on, kafka, key)
     elif Path(place).is_dir():
         predictions, rejections = _in_folder(Path(place), on)
     elif Path(place).exists():
@@ -81,11 +83,7 @@ def load_side(
         raise InputError(
             f"{place}: there is no such file or folder", hint=f"Check the name; a topic is named {TOPIC}NAME."
         )
-    read = list(predictions)
-    rejected = list(rejections)
-    if dead_letters is not None:
-        rejected += _dead_letters(dead_letters.removeprefix(TOPIC), on, kafka, key)
-    return side_of(place, on, read, rejected)
+    return side_of(place, on, list(predictions), list(rejections))
 
 
 def side_of(name: str, on: JoinColumn, predictions: list[pa.Table], rejections: list[pa.Table]) -> Side:

@@ -68,7 +68,7 @@ def give_verdict(
     console.rule("Both paths compared")
     stream = f"topic:{topics.predictions}"
     comparison = commands.answer(
-        "batch", "compare", stream, batch, "--dead-letters", topics.dead_letters, "--json"
+        "batch", "compare", stream, batch, "--dead-letter-topic", topics.dead_letters, "--json"
     )
     console.rule("The lesson, by both paths")
     right = run_lesson(commands, kafka, folder, console)

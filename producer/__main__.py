@@ -26,7 +26,7 @@ logger = logging.getLogger("producer")
 def main(arguments: Sequence[str]) -> int:
     """Sends what the arguments ask for; returns the exit code."""
     settings = load(ProducerSettings, arguments, "python -m producer")
-    logs.set_up(settings.log_format)
+    logs.set_up(settings.log_format, settings.log_level)
     predictor = Predictor.load(settings.model_directory)
     source = open_source(settings, predictor)
     stop = Stop()

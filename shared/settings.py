@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from enum import Enum
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import SecretStr, ValidationError
+from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliPositionalArg,
@@ -40,6 +40,17 @@ class CommandSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="ignore", frozen=True)
+
+
+def _one_character(delimiter: str) -> str:
+    delimiter = "\t" if delimiter in ("tab", r"\t") else delimiter
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+        raise ValueError("one ASCII character, other than a quote or a line break, or the word tab")
+    return delimiter
+
+
+#: What separates the fields of a CSV file: one character, or the word tab.
+Delimiter = Annotated[str, AfterValidator(_one_character)]
 
 
 def load(settings: type[S], arguments: Sequence[str], program: str) -> S:

@@ -214,7 +214,7 @@ def test_a_topic_and_the_score_of_its_snapshot_are_identical(
         answer = json.loads(capsys.readouterr().out)
         return code, {name: count for name, count in answer["counts"].items() if count}
 
-    whole = ("--dead-letters", letters)
+    whole = ("--dead-letter-topic", letters)
     assert compare(*whole) == (ExitCode.DONE, {"identical": 10, "rejected_alike": 2})
     # Without their topic the stream's rejections are not known.
     assert compare() == (ExitCode.ANSWER_IS_NO, {"identical": 10, "rejected_on_one": 2})
@@ -237,6 +237,7 @@ def test_a_topic_of_something_else_is_named(
     assert f"topic {topic!r}, partition 0, from offset 0 on: not a prediction" in capsys.readouterr().err
     predictions = topic_factory("predictions")
     assert (
-        main(["compare", f"{TOPIC}{predictions}", sides[0], "--dead-letters", topic, *reach]) != ExitCode.DONE
+        main(["compare", f"{TOPIC}{predictions}", sides[0], "--dead-letter-topic", topic, *reach])
+        != ExitCode.DONE
     )
     assert "is no dead letter" in capsys.readouterr().err

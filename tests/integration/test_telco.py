@@ -55,7 +55,7 @@ def test_every_row_is_identical_to_the_bit_or_rejected_alike(
     # The rows with a blank TotalCharges, and nothing else.
     assert Counter(pipeline.rejected().values()) == {"missing_field": 8}
 
-    stream = (f"topic:{pipeline.predictions}", "--dead-letters", pipeline.dead_letters, "--json", *reach)
+    stream = (f"topic:{pipeline.predictions}", "--dead-letter-topic", pipeline.dead_letters, "--json", *reach)
     snapshot, scored, from_csv = tmp_path / "snapshot", tmp_path / "scored", tmp_path / "from-csv"
     exported = command("batch", "export", pipeline.events, "--model", MODEL, "--output", snapshot, *reach)
     assert exported.code == 0, exported.errors
