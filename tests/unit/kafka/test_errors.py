@@ -69,7 +69,7 @@ def test_other_errors_pass_unchanged() -> None:
 
 def test_a_codec_that_cannot_be_read_is_told_with_what_to_install() -> None:
     with (
-        pytest.raises(ConfigurationError, match="compressed in a way.*zstd") as caught,
+        pytest.raises(ConfigurationError, match=r"compressed in a way.*zstd") as caught,
         translated("reading"),
     ):
         raise client.UnsupportedCodecError("Libraries for zstd compression codec not found")
