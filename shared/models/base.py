@@ -9,7 +9,7 @@ import numpy.typing as npt
 from shared.frame import Frame
 from shared.schema import Schema
 
-# Any number a model file may hold; also in JSON.
+# Scores, and columns of numbers.
 Floats = npt.NDArray[np.float64]
 
 
