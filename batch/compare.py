@@ -19,20 +19,21 @@ from batch.sides import TOPIC, load_side
 from shared import logs
 from shared.errors import ExitCode
 from shared.kafka.connection import KafkaSettings
+from shared.logs import LogSettings
 from shared.settings import CommandSettings, load
 
 _DEFAULT_KEY: Final = "customer_id"
 
 
-class CompareSettings(KafkaSettings, CommandSettings):
+class CompareSettings(LogSettings, KafkaSettings, CommandSettings):
     """Compares the predictions of the stream with those of a batch, to the bit.
 
     Each side is topic:NAME, an output folder of `python -m batch score`, or a file of predictions. A folder
-    brings its rejected rows along; a topic's rejections are read from --dead-letters. The exit status is 0
-    only when every prediction is identical and every rejection has its counterpart with the same reason.
+    brings its rejected rows along; a topic's rejections are read from --dead-letter-topic. The exit status is
+    0 only when every prediction is identical and every rejection has its counterpart with the same reason.
 
     Example:
-      python -m batch compare topic:predictions scored --dead-letters dead-letters
+      python -m batch compare topic:predictions scored --dead-letter-topic dead-letters
       python -m batch compare yesterday/ today/ --on customer_id --tolerance 4ulp --json
     """
 
@@ -41,7 +42,9 @@ class CompareSettings(KafkaSettings, CommandSettings):
 
     stream: CliPositionalArg[str] = Field(description="The stream's side: topic:NAME, a folder, or a file.")
     batch: CliPositionalArg[str] = Field(description="The batch's side: topic:NAME, a folder, or a file.")
-    dead_letters: str | None = Field(None, description="The topic that holds the stream's rejections.")
+    dead_letter_topic: str | None = Field(
+        None, description="The topic that holds the stream's rejections, when the stream's side is a topic."
+    )
     on: JoinColumn = Field(
         "prediction_id",
         description="What to join by. A prediction_id is a position on a topic or in a file, so that a topic "
@@ -72,14 +75,18 @@ def main(arguments: Sequence[str]) -> int:
         TandemError: A side cannot be read.
     """
     settings = load(CompareSettings, arguments, "python -m batch compare")
-    logs.set_up()
+    logs.set_up(settings.log_format, settings.log_level)
     comparison = compare(settings)
     if settings.as_json:
         print(json.dumps({**asdict(comparison), "agrees": comparison.agrees}, indent=2))
     else:
         show(comparison)
-        if settings.dead_letters is None and settings.stream.startswith(TOPIC) and comparison.rejections[1]:
-            print("The stream's rejections were not read: name their topic with --dead-letters.")
+        if (
+            settings.dead_letter_topic is None
+            and settings.stream.startswith(TOPIC)
+            and comparison.rejections[1]
+        ):
+            print("The stream's rejections were not read: name their topic with --dead-letter-topic.")
     return ExitCode.DONE if comparison.agrees else ExitCode.ANSWER_IS_NO
 
 
@@ -91,7 +98,7 @@ def compare(settings: CompareSettings) -> Comparison:
     """
     key = _key_of(Path(settings.batch))
     return compare_sides(
-        load_side(settings.stream, settings.on, settings, settings.dead_letters, key),
+        load_side(settings.stream, settings.on, settings, settings.dead_letter_topic, key),
         load_side(settings.batch, settings.on, settings),
         Tolerance.parse(settings.tolerance),
         settings.examples,

@@ -11,21 +11,22 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from batch.folder import Folder
-from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, write_manifest
+from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, settings_of, write_manifest
 from batch.pipeline import ahead
-from batch.progress import Meter, show_summary
 from batch.snapshots import inputs_column, snapshot_schema
-from batch.topics import Extent, extents, read_records
 from batch.writers import ROWS_PER_PART, ParquetSink, PartWriter
 from shared import logs
 from shared.errors import ExitCode
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.to_end import Extent, extents, read_to_end
+from shared.logs import LogSettings
 from shared.predict import Predictor
-from shared.settings import CommandSettings, load, shown
+from shared.progress import Meter, show_summary
+from shared.settings import CommandSettings, load
 
 
-class ExportSettings(KafkaSettings, CommandSettings):
+class ExportSettings(LogSettings, KafkaSettings, CommandSettings):
     """Writes a snapshot of a topic to Parquet files.
 
     The ends of all partitions are fixed first; then each is read from its beginning up to there, committed
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         TandemError: The broker, the topic, the model or the output folder cannot be used.
     """
     settings = load(ExportSettings, arguments, "python -m batch export")
-    logs.set_up()
+    logs.set_up(settings.log_format, settings.log_level)
     manifest = export(settings)
     lines = {
         "topic": manifest.topic,
@@ -95,7 +96,7 @@ def export(settings: ExportSettings) -> Snapshot:
         rows=sum(rows.values()),
         columns=Column.all_of(schema),
         parts=parts.parts,
-        settings={name: value for name, value in shown(settings).items() if name != "output"},
+        settings=settings_of(settings),
         run=Run.of(started, time.monotonic() - begin, sum(rows.values())),
     )
     write_manifest(folder, manifest)
@@ -131,7 +132,7 @@ def _batches(
 ) -> Iterator[tuple[pa.RecordBatch, int]]:
     """The records of a partition as columns, and the last offset of each batch."""
     schema = snapshot_schema(None if predictor is None else predictor.model.schema)
-    for columns in ahead(read_records(settings, settings.topic, {partition: extent})):
+    for columns in ahead(read_to_end(settings, settings.topic, {partition: extent})):
         yield record_batch(columns, schema, predictor), columns.offsets[-1]
 
 

@@ -82,8 +82,11 @@ class Folder:
             InputError: It cannot be made, or holds something.
         """
         self.check()
+        above = [folder for folder in self.path.absolute().parents if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            for made in (self.path, *above):
+                _sync(made.absolute().parent)
         except OSError as error:
             raise self._failed(self.path, error) from error
 
@@ -96,27 +99,33 @@ class Folder:
         """
         unfinished = self.path / f".{name}{_UNFINISHED}"
         try:
-            with unfinished.open("xb") as file:
+            file = unfinished.open("xb")
+        except OSError as error:
+            # Another run's file, perhaps: it is left where it is.
+            raise self._failed(self.path / name, error) from error
+        try:
+            with file:
                 yield HashedFile(file)
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.rename(self.path / name)
-            self._sync()
+            _sync(self.path)
         except OSError as error:
             raise self._failed(self.path / name, error) from error
         finally:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
 
-    def _sync(self) -> None:
-        """Brings the folder itself to the disk: until then a rename can be forgotten."""
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
     def _failed(self, path: Path, error: OSError) -> InputError:
         said = error.strerror or str(error)
         hint = f"Nothing is listed in {self.path}: free some space, or name another folder, and start again."
         return InputError(f"{path}: cannot be written: {said}", hint=hint)
+
+
+def _sync(folder: Path) -> None:
+    """Brings a folder itself to the disk: until then a new name in it can be forgotten."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

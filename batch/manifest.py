@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from batch.folder import Folder
 from shared.errors import InputError
 from shared.ledger import Account, Ledger
+from shared.logs import LogSettings
 from shared.models.directory import Model, first_problem
 from shared.schema import Schema
+from shared.settings import CommandSettings, shown
 
 MANIFEST_FILE: Final = "manifest.json"
 DISTRIBUTION: Final = "tandem-scorer"
@@ -171,40 +173,48 @@ def tandem_version() -> str:
     return importlib.metadata.version(DISTRIBUTION)
 
 
-class Predictions(_Part):
-    """The manifest of `python -m batch score`.
+class _Manifest(_Part):
+    """What every manifest has.
 
     Attributes:
         version: Of this form of the manifest.
-        kind: `predictions`.
         tandem: The version of Tandem that wrote it.
-        model: What scored.
-        format: Of the parts: parquet, csv or ndjson.
-        inputs: The files that were read, in order.
-        counts: What became of all rows.
-        ledger: What became of the rows of each file, or of each partition of a snapshot.
         columns: The columns of the parts.
-        parts: The files of predictions, in order.
-        rejected_columns: The columns of the rejected parts.
-        rejected: The files of rejected rows, in order.
+        parts: The files, in order.
         settings: The settings of the run, as text.
         run: What depends on the clock.
     """
 
     version: Literal[1] = 1
-    kind: Literal["predictions"] = "predictions"
     tandem: str = Field(default_factory=tandem_version)
+    columns: list[Column]
+    parts: list[PartFile]
+    settings: dict[str, str]
+    run: Run
+
+
+class Predictions(_Manifest):
+    """The manifest of `python -m batch score`; its parts hold predictions.
+
+    Attributes:
+        kind: `predictions`.
+        model: What scored.
+        format: Of the parts: parquet, csv or ndjson.
+        inputs: The files that were read, in order.
+        counts: What became of all rows.
+        ledger: What became of the rows of each file, or of each partition of a snapshot.
+        rejected_columns: The columns of the rejected parts.
+        rejected: The files of rejected rows, in order.
+    """
+
+    kind: Literal["predictions"] = "predictions"
     model: ModelUsed
     format: str
     inputs: list[InputFile]
     counts: Counts
     ledger: dict[str, Counts]
-    columns: list[Column]
-    parts: list[PartFile]
     rejected_columns: list[Column]
     rejected: list[PartFile]
-    settings: dict[str, str]
-    run: Run
 
 
 class PartitionRange(_Part):
@@ -223,38 +233,32 @@ class PartitionRange(_Part):
     rows: int
 
 
-class Snapshot(_Part):
-    """The manifest of `python -m batch export`.
+class Snapshot(_Manifest):
+    """The manifest of `python -m batch export`; its parts hold records, by partition and offset.
 
     Attributes:
-        version: Of this form of the manifest.
         kind: `snapshot`.
-        tandem: The version of Tandem that wrote it.
         topic: The topic.
         partitions: The range of offsets of each partition.
         model: By whose inputs the events were parsed; null when they were not.
         rows: How many records the parts hold.
-        columns: The columns of the parts.
-        parts: The files, by partition and offset.
-        settings: The settings of the run, as text.
-        run: What depends on the clock.
     """
 
-    version: Literal[1] = 1
     kind: Literal["snapshot"] = "snapshot"
-    tandem: str = Field(default_factory=tandem_version)
     topic: str
     partitions: list[PartitionRange]
     model: ModelUsed | None = None
     rows: int
-    columns: list[Column]
-    parts: list[PartFile]
-    settings: dict[str, str]
-    run: Run
 
 
 Manifest = Predictions | Snapshot
 _ANY: Final[TypeAdapter[Manifest]] = TypeAdapter(Annotated[Manifest, Field(discriminator="kind")])
+
+
+def settings_of(settings: CommandSettings) -> dict[str, str]:
+    """The settings of a run as text: all on which its results can depend."""
+    silent = {"output", *LogSettings.model_fields}
+    return {name: value for name, value in shown(settings).items() if name not in silent}
 
 
 def write_manifest(folder: Folder, manifest: Manifest) -> None:

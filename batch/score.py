@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from batch.delimiter import Delimiter
 from batch.folder import Folder
 from batch.manifest import (
     Column,
@@ -22,21 +21,24 @@ from batch.manifest import (
     Predictions,
     Run,
     has_manifest,
+    settings_of,
     write_manifest,
 )
 from batch.pipeline import ahead
-from batch.progress import Meter, show_summary
 from batch.snapshots import sources_of_snapshot
 from batch.sources import REJECTED_SCHEMA, FileRows, Reading, Scorable, Scored, describe, state
 from batch.writers import OUTPUT_FORMATS, ROWS_PER_PART, OutputFormat, PartWriter
+from shared import logs
 from shared.errors import AnswerIsNo, ExitCode, InputError
 from shared.files import find_sources
 from shared.ledger import Account, Ledger
+from shared.logs import LogSettings
 from shared.predict import Predictor
-from shared.settings import CommandSettings, load, shown
+from shared.progress import Meter, show_summary
+from shared.settings import CommandSettings, Delimiter, load
 
 
-class ScoreSettings(CommandSettings):
+class ScoreSettings(LogSettings, CommandSettings):
     """Scores the rows of files with a model.
 
     Reads CSV, NDJSON and Parquet, or a snapshot made by `python -m batch export`. Writes part files with the
@@ -83,6 +85,7 @@ def main(arguments: Sequence[str]) -> int:
         TandemError: Something stops the run, or too many rows were rejected.
     """
     settings = load(ScoreSettings, arguments, "python -m batch score")
+    logs.set_up(settings.log_format, settings.log_level)
     manifest = score(settings)
     _show(settings, manifest)
     _check_error_rate(settings, manifest.counts)
@@ -159,11 +162,7 @@ class _Run:
             parts=parts.parts,
             rejected_columns=Column.all_of(REJECTED_SCHEMA),
             rejected=rejected.parts,
-            settings={
-                name: value
-                for name, value in shown(settings).items()
-                if name != "output" and getattr(settings, name) is not None
-            },
+            settings=settings_of(settings),
             run=Run.of(started, time.monotonic() - begin, ledger.read),
         )
 

@@ -19,11 +19,11 @@ from batch.results import (
     read_rejections,
 )
 from batch.sources import ids_of_events
-from batch.topics import positions_in, read_topic
 from shared.dead_letters import origin_of, read_headers, reason_of
 from shared.errors import InputError
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.to_end import read_to_end
 
 TOPIC: Final = "topic:"
 
@@ -66,7 +66,7 @@ def load_side(
         place: `topic:NAME`, an output folder of `python -m batch score`, or one file of predictions.
         on: The column to join by.
         kafka: Where the brokers are, for a topic.
-        dead_letters: The topic that holds the side's rejections; a folder has its own.
+        dead_letters: The topic that holds the rejections of a side that is a topic; a folder has its own.
         key: The field of an event that holds the customer's id, for dead letters.
 
     Raises:
@@ -75,6 +75,8 @@ def load_side(
     rejections: Iterable[pa.Table] = ()
     if place.startswith(TOPIC):
         predictions = _predictions_on(place.removeprefix(TOPIC), on, kafka)
+        if dead_letters is not None:
+            rejections = _dead_letters(dead_letters.removeprefix(TOPIC), on, kafka, key)
     elif Path(place).is_dir():
         predictions, rejections = _in_folder(Path(place), on)
     elif Path(place).exists():
@@ -83,11 +85,7 @@ def load_side(
         raise InputError(
             f"{place}: there is no such file or folder", hint=f"Check the name; a topic is named {TOPIC}NAME."
         )
-    read = list(predictions)
-    rejected = list(rejections)
-    if dead_letters is not None:
-        rejected += _dead_letters(dead_letters.removeprefix(TOPIC), on, kafka, key)
-    return side_of(place, on, read, rejected)
+    return side_of(place, on, list(predictions), list(rejections))
 
 
 def side_of(name: str, on: JoinColumn, predictions: list[pa.Table], rejections: list[pa.Table]) -> Side:
@@ -137,13 +135,13 @@ def _in_folder(folder: Path, on: JoinColumn) -> tuple[Iterator[pa.Table], Iterat
 
 def _predictions_on(topic: str, on: JoinColumn, kafka: KafkaSettings) -> Iterator[pa.Table]:
     decoder = PredictionDecoder(on)
-    for columns in read_topic(kafka, topic):
+    for columns in read_to_end(kafka, topic):
         name = f"topic {topic!r}, partition {columns.partition}, from offset {columns.offsets[0]} on"
         yield decoder.table(name, columns.values)
 
 
 def _dead_letters(topic: str, on: JoinColumn, kafka: KafkaSettings, key: str) -> Iterator[pa.Table]:
-    for columns in read_topic(kafka, topic):
+    for columns in read_to_end(kafka, topic):
         rows = [_told(columns, row) for row in range(len(columns))]
         if on == "prediction_id":
             ids: Any = [position for position, _ in rows]
@@ -160,6 +158,7 @@ def _told(columns: RecordColumns, row: int) -> tuple[str, str]:
         return origin_of(told).position, str(reason_of(told))
     except ValueError as error:
         raise InputError(
-            f"topic {columns.topic!r}: {positions_in(columns, [row])[0]} is no dead letter: {error}",
+            f"topic {columns.topic!r}: {columns.topic}/{columns.partition}/{columns.offsets[row]}"
+            f" is no dead letter: {error}",
             hint="Name the topic to which the consumer writes its dead letters.",
         ) from error

@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
+from pydantic_core import from_json
 
 from batch.manifest import InputFile
+from shared import times
+from shared.cells import read_id
 from shared.errors import InputError
 from shared.events import MAX_EVENT_BYTES
 from shared.files import Chunk, Source, check_file, format_of, read_file
 from shared.predict import Outcome, Predictor
 from shared.predictions import REJECTION_SCHEMA, rejections_table
-from shared.schema import EVENT_ID, Rejection
+from shared.schema import EVENT_ID, InputType, Rejection, Schema
 
 #: A rejected row, with the ids that it holds as far as they can be read.
 REJECTED_SCHEMA: Final = pa.schema(
@@ -106,8 +108,9 @@ class FileRows(Scorable):
         schema = predictor.model.schema
         needed = [schema.key, *(feature.name for feature in schema.features if feature.required)]
         return {
+            "columns": schema.fields,
             # A strict model must see the columns that it does not know.
-            "columns": None if schema.strict else schema.fields,
+            "others": schema.strict,
             "required": needed,
             "categories": [feature.name for feature in schema.features if feature.type == "category"],
             "ignore_case": self._reading.ignore_case,
@@ -132,7 +135,12 @@ class FileRows(Scorable):
         else:
             batch = chunk.batch
             outcome = predictor.score_table(batch, text=chunk.text)
-            ids = ids_of_rows(batch, [rejection.row for rejection in outcome.rejections], key)
+            ids = ids_of_rows(
+                batch,
+                [rejection.row for rejection in outcome.rejections],
+                predictor.model.schema,
+                text=chunk.text,
+            )
         outcome, ids = in_file(outcome, ids, chunk)
         positions = positions_of(self.name, [rejection.row for rejection in outcome.rejections])
         return Scored(
@@ -195,34 +203,51 @@ def _object(value: bytes | None) -> dict[str, Any]:
     if value is None or len(value) > MAX_EVENT_BYTES:
         return {}
     try:
-        event = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # By the validator's own parser: NaN, Infinity and 1e999 are rejected, and their event still has ids.
+        event = from_json(value, allow_inf_nan=True)
+    except ValueError:
         return {}
     return event if isinstance(event, dict) else {}
 
 
 def _id(value: object) -> str | None:
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        return str(value)
+        return str(value) or None
     return None
 
 
-def ids_of_rows(batch: pa.RecordBatch, rows: Sequence[int], key: str) -> Ids:
-    """The customer id and event id of rejected rows, as far as they can be read."""
-    customers, events = (_ids_of_column(batch, name, rows) for name in (key, EVENT_ID))
-    return list(zip(customers, events, strict=True))
+def ids_of_rows(batch: pa.RecordBatch, rows: Sequence[int], schema: Schema, *, text: bool) -> Ids:
+    """The customer id and event id of rejected rows, as far as they can be read.
+
+    They are those that the event has which stands for the row.
+
+    Args:
+        batch: The rows.
+        rows: Which of them were rejected.
+        schema: The model's declared inputs.
+        text: Whether the columns hold text that was never typed, as those of a CSV file.
+    """
+    customers = _ids_of_column(batch, schema.key, rows, schema.key_type, text=text)
+    return list(zip(customers, _ids_of_column(batch, EVENT_ID, rows, None, text=text), strict=True))
 
 
-def _ids_of_column(batch: pa.RecordBatch, name: str, rows: Sequence[int]) -> list[str | None]:
-    place = batch.schema.get_field_index(name)
-    if place < 0:
+def _ids_of_column(
+    batch: pa.RecordBatch, name: str, rows: Sequence[int], declared: InputType | None, *, text: bool
+) -> list[str | None]:
+    places = batch.schema.get_all_field_indices(name)
+    if not places:
         return [None] * len(rows)
-    values = batch.column(place).take(pa.array(rows, pa.int64()))
+    # Of a repeated name the last counts, as it does for the validator.
+    values = batch.column(places[-1]).take(pa.array(rows, pa.int64()))
     if pt.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if text:
+        return [_id(read_id(cell or "", declared)) for cell in values.to_pylist()]
+    if times.is_time(values.type):
+        values = times.as_text(values)
     if not (pt.is_integer(values.type) or pt.is_string(values.type) or pt.is_large_string(values.type)):
         return [None] * len(rows)
-    return [text or None for text in values.cast(pa.string()).to_pylist()]
+    return [_id(value) for value in values.to_pylist()]
 
 
 def describe(source: Scorable, rows: int, before: tuple[int, int]) -> InputFile:

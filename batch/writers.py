@@ -290,8 +290,7 @@ class PartWriter:
             self._file = self._open.enter_context(self._folder.new_file(name))
             self._name = name
             self._sink = self._begin(self._file)
-        # In one piece, so that the bytes do not depend on the batches.
-        self._sink.write(table.slice(0, count).combine_chunks())
+        self._sink.write(table.slice(0, count))
         self._rows += count
         if self._rows == self._part_rows:
             self._close()

@@ -4,6 +4,8 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
+from typing import Final
 
 from consumer.budget import Budget
 from consumer.instance import claim
@@ -11,7 +13,6 @@ from consumer.loop import Limits, Loop
 from consumer.scoring import StreamScorer
 from consumer.settings import ConsumerSettings, Guarantee
 from consumer.startup import prepare_topics
-from consumer.stop import Stop
 from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output
 from shared import logs
 from shared.command import run
@@ -22,8 +23,12 @@ from shared.kafka.topics import TopicInfo
 from shared.kafka.writer import Writer
 from shared.predict import Predictor
 from shared.settings import load
+from shared.stop import Stop
 
 logger = logging.getLogger("consumer")
+
+# The work is done by then; a broker that does not answer misses the member in any case.
+_LEAVE_SECONDS: Final = 5.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         instance = settings.instance or stack.enter_context(claim(settings.group, settings.host))
         _say_start(settings, predictor, source, instance)
         loop = _connect(settings, predictor, instance, stop, stack)
+        stop.begin()
         loop.run()
     _say_end(loop)
     return ExitCode.INTERRUPTED if stop.interrupted else ExitCode.DONE
@@ -47,22 +53,27 @@ def _connect(
     settings: ConsumerSettings, predictor: Predictor, instance: str, stop: Stop, stack: ExitStack
 ) -> Loop:
     exactly_once = settings.guarantee is Guarantee.EXACTLY_ONCE
+    # One deadline for all, from the first to close on.
+    leaving = cache(lambda: Deadline.after(min(_LEAVE_SECONDS, settings.shutdown_timeout)))
     reader = Reader(settings, settings.input_topic, group=settings.group)
-    stack.callback(lambda: reader.close(Deadline.after(settings.shutdown_timeout)))
+    stack.callback(lambda: reader.close(leaving()))
+    # An instance's name holds no slash: no two pairs of a group and an instance give one id.
     writer = Writer(
         settings,
-        transactional_id=f"{settings.group}-{instance}" if exactly_once else None,
+        transactional_id=f"{settings.group}/{instance}" if exactly_once else None,
         transaction_timeout=settings.transaction_timeout,
+        compress_large=True,
     )
-    stack.callback(lambda: writer.close(Deadline.after(settings.shutdown_timeout)))
+    stack.callback(lambda: writer.close(leaving()))
+    writer.prepare(settings.output_topic, settings.dead_letter_topic)
     kind: type[Output] = ExactlyOnceOutput if exactly_once else AtLeastOnceOutput
     return Loop(
         reader,
-        StreamScorer(predictor, settings.output_topic, settings.dead_letter_topic),
+        StreamScorer(predictor, settings.output_topic, settings.dead_letter_topic, writer),
         kind(reader, writer, settings.commit_timeout),
         Budget(settings.batch_events, settings.batch_seconds),
         stop,
-        Limits(settings.max_events, settings.until_idle),
+        Limits(settings.max_events, settings.until_idle, settings.broker_timeout),
     )
 
 

@@ -6,6 +6,7 @@ behind at once, and two consumers beside each other do not fence one another.
 
 import fcntl
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ _SLOTS = 1000
 def claim(group: str, host: str, folder: Path | None = None) -> Iterator[str]:
     """Holds the first free slot of this host for as long as the block runs.
 
-    The slot is a locked file; the kernel frees it however the process ends.
+    The slot is a locked file; the kernel frees it however the process ends. Whoever shares a host's name but
+    not this folder, as containers may, does not see it: they need names of their own.
 
     Args:
         group: The consumer group.
@@ -32,14 +34,15 @@ def claim(group: str, host: str, folder: Path | None = None) -> Iterator[str]:
     """
     name = hashlib.sha256(group.encode()).hexdigest()[:16]
     for slot in range(_SLOTS):
-        path = (folder or Path(tempfile.gettempdir())) / f"tandem-{name}-{slot}.lock"
+        path = (folder or Path(tempfile.gettempdir())) / f"tandem-{os.getuid()}-{name}-{slot}.lock"
         try:
-            lock = path.open("a")
+            # The folder is everybody's: a link that another user put there is not followed.
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError:
-            continue  # another user's file
-        with lock:
+            continue
+        with os.fdopen(lock, "r+b") as held:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
             yield f"{host}-{slot}"

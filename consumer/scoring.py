@@ -1,11 +1,22 @@
-"""Events of one partition to the records that must be written for them. Pure: no I/O, no clock."""
+"""Events of one partition to the records that must be written for them. Pure but for `Sizer`; no clock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from shared.dead_letters import Origin, headers_for
+from shared.dead_letters import Origin, headers_for, stub_of
 from shared.kafka.columns import NewRecords, RecordColumns
+from shared.ledger import check_balance
 from shared.predict import Outcome, Predictor
 from shared.predictions import PredictionEncoder, position_prefix
+from shared.schema import Reason, Rejection
+
+
+class Sizer(Protocol):
+    """What the scorer needs of a writer (shared/kafka/writer.py)."""
+
+    def too_large(self, records: NewRecords) -> Sequence[int]:
+        """The records, by index, that their topic does not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +34,28 @@ class Scored:
     records: tuple[NewRecords, ...]
 
 
+def place_of(events: RecordColumns) -> str:
+    """What the ledger calls a partition."""
+    return f"{events.topic}/{events.partition}"
+
+
 class StreamScorer:
-    """Scores events and forms their predictions and dead letters.
+    """Scores events and forms their predictions and dead letters, each of which fits its topic.
 
     Args:
         predictor: The model.
         output_topic: Where predictions go.
         dead_letter_topic: Where rejections go.
+        sizer: Tells what a topic does not take. A compressed event may be larger than any uncompressed one
+            that its topic takes, and the topics for output are no larger than that.
     """
 
-    def __init__(self, predictor: Predictor, output_topic: str, dead_letter_topic: str) -> None:
+    def __init__(self, predictor: Predictor, output_topic: str, dead_letter_topic: str, sizer: Sizer) -> None:
         self._predictor = predictor
         self._encoder = PredictionEncoder(predictor.model)
         self._output_topic = output_topic
         self._dead_letter_topic = dead_letter_topic
+        self._sizer = sizer
 
     def score(self, events: RecordColumns, now: int) -> Scored:
         """Scores events of one partition.
@@ -44,9 +63,22 @@ class StreamScorer:
         Args:
             events: What was read.
             now: The timestamp of the records to write, in milliseconds since the epoch.
+
+        Raises:
+            LedgerError: An event was lost or made twice.
+            RecoverableError, ConfigurationError: The limits of a topic are not known and cannot be read.
         """
         outcome = self._predictor.score_json(events.values)
-        predictions, letters = self._predictions(events, outcome, now), self._letters(events, outcome, now)
+        check_balance(place_of(events), len(events), outcome)
+        predictions = self._predictions(events, outcome, now)
+        if large := self._sizer.too_large(predictions):
+            # Its key is what makes it large.
+            detail = f"the prediction, with the event's key, is larger than topic {self._output_topic} takes"
+            outcome = outcome.without(
+                [Rejection(int(outcome.rows[row]), Reason.TOO_LARGE, None, detail) for row in large]
+            )
+            predictions = self._predictions(events, outcome, now)
+        letters = self._letters(events, outcome, now)
         return Scored(events, outcome, tuple(records for records in (predictions, letters) if len(records)))
 
     def _predictions(self, events: RecordColumns, outcome: Outcome, now: int) -> NewRecords:
@@ -68,11 +100,9 @@ class StreamScorer:
             )
             for row, rejection in zip(rows, outcome.rejections, strict=True)
         ]
-        return NewRecords(
-            self._dead_letter_topic,
-            events.partition,
-            [events.keys[row] for row in rows],
-            [events.values[row] for row in rows],
-            now,
-            headers,
-        )
+        keys, values = [events.keys[row] for row in rows], [events.values[row] for row in rows]
+        letters = NewRecords(self._dead_letter_topic, events.partition, keys, values, now, headers)
+        for row in self._sizer.too_large(letters):
+            keys[row], headers[row] = stub_of(keys[row], values[row], headers[row])
+            values[row] = None
+        return letters

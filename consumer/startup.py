@@ -25,8 +25,7 @@ def prepare_topics(settings: ConsumerSettings) -> TopicInfo:
     names = (settings.input_topic, settings.output_topic, settings.dead_letter_topic)
     if settings.create_topics:
         _create(settings, deadline)
-    found = describe_topics(settings, names, deadline)
-    check_topics(settings, found)
+    source = check_topics(settings, describe_topics(settings, names, deadline))
     if settings.guarantee is Guarantee.EXACTLY_ONCE:
         longest = broker_limits(settings, deadline).transaction_timeout
         if longest is not None and settings.transaction_timeout > longest:
@@ -34,9 +33,7 @@ def prepare_topics(settings: ConsumerSettings) -> TopicInfo:
                 f"--transaction-timeout {settings.transaction_timeout:g} is above what the broker allows",
                 hint=f"Its transaction.max.timeout.ms permits {longest:g} seconds.",
             )
-    known = found[settings.input_topic]
-    assert known is not None  # noqa: S101 - check_topics has seen to it
-    return known
+    return source
 
 
 def _create(settings: ConsumerSettings, deadline: Deadline) -> None:
@@ -51,12 +48,15 @@ def _create(settings: ConsumerSettings, deadline: Deadline) -> None:
     create_topics(settings, {settings.output_topic: output, settings.dead_letter_topic: output}, deadline)
 
 
-def check_topics(settings: ConsumerSettings, found: Mapping[str, TopicInfo | None]) -> None:
+def check_topics(settings: ConsumerSettings, found: Mapping[str, TopicInfo | None]) -> TopicInfo:
     """Refuses topics that are missing or do not fit each other.
 
     Args:
         settings: The topics' names.
         found: What the broker knows of each.
+
+    Returns:
+        The input topic.
 
     Raises:
         ConfigurationError: With what to change.
@@ -84,3 +84,4 @@ def check_topics(settings: ConsumerSettings, found: Mapping[str, TopicInfo | Non
                 hint=f"Set max.message.bytes={needed} on topic {name}"
                 f" (kafka-configs.sh --alter --topic {name} --add-config max.message.bytes={needed}).",
             )
+    return source

@@ -99,10 +99,10 @@ class Output(ABC):
             except RecoverableError as error:
                 if deadline.passed:
                     raise StalledError(
-                        f"the committed offsets could not be read within {self._timeout:g} s: {error}",
+                        f"the committed offsets could not be read in {self._timeout:g} s: {error.message}",
                         hint="See that the broker and the group's coordinator are up; then start again.",
                     ) from error
-                logger.warning("The committed offsets cannot be read yet: %s", error)
+                logger.warning("The committed offsets cannot be read yet: %s", error.message)
                 deadline.pause(_PAUSE)
             else:
                 return
@@ -137,7 +137,7 @@ class ExactlyOnceOutput(Output):
             self._sink.commit_transaction(deadline)
         except RecoverableError as error:
             # 6. Abort, and go back to what is committed.
-            logger.warning("The batch is undone and scored again: %s", error)
+            logger.warning("The batch is undone and scored again: %s", error.message)
             if begun:
                 self._sink.abort_transaction(Deadline.after(self._timeout))
             self.rewind()
@@ -159,7 +159,7 @@ class AtLeastOnceOutput(Output):
             # 3. Commit the offsets that follow the batch.
             self._source.commit({scored.events.partition: scored.events.next_offset for scored in batch})
         except RecoverableError as error:
-            logger.warning("The batch is scored again: %s", error)
+            logger.warning("The batch is scored again: %s", error.message)
             self.rewind()
             return False
         return True

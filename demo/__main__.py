@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
 def _verdict(arguments: Sequence[str], folder: Path, console: Console) -> bool:
     settings = load(VerdictSettings, arguments, "python -m demo verdict")
     topics = Topics(settings.input_topic, settings.output_topic, settings.dead_letter_topic, settings.group)
-    commands = Commands(settings.bootstrap_servers, folder, console)
+    commands = Commands(settings, folder, console)
     return give_verdict(commands, settings, topics, folder, console)
 
 
@@ -82,7 +82,7 @@ def _demo(arguments: Sequence[str], folder: Path, console: Console) -> bool:
     with ExitStack() as stack:
         address = settings.bootstrap_servers or stack.enter_context(embedded_broker(folder))
         kafka = KafkaSettings(bootstrap_servers=address)
-        commands = Commands(address, folder, console)
+        commands = Commands(kafka, folder, console)
         create_topics(kafka, {_TOPICS.events: _INPUT}, Deadline.after(kafka.broker_timeout))
         console.rule("A backlog, sent before the consumer starts")
         commands.run(

@@ -16,6 +16,8 @@ from rich.console import Console
 
 from shared.deadline import Deadline
 from shared.errors import ExitCode, StalledError, TandemError
+from shared.kafka.connection import KafkaSettings
+from shared.settings import ENVIRONMENT_PREFIX
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,21 +36,24 @@ class Commands:
     """Runs `python -m ...` against one broker.
 
     Args:
-        bootstrap_servers: The broker's address, handed down as TANDEM_BOOTSTRAP_SERVERS.
+        kafka: Where the broker is and how to reach it, handed down as variables. No other TANDEM_ variable
+            is: the demo's commands are those that it shows, whatever is set for commands of one's own.
         folder: Where the logs of background commands go.
         console: Where the command lines are shown.
     """
 
-    def __init__(self, bootstrap_servers: str, folder: Path, console: Console) -> None:
+    def __init__(self, kafka: KafkaSettings, folder: Path, console: Console) -> None:
         self._folder = folder
         self._console = console
         self._environment = {
-            **os.environ,
-            "TANDEM_BOOTSTRAP_SERVERS": bootstrap_servers,
+            **{name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)},
+            "TANDEM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "TANDEM_BROKER_TIMEOUT": str(kafka.broker_timeout),
+            "TANDEM_KAFKA_OPTION": json.dumps(kafka.kafka_option),
             "TANDEM_LOG_FORMAT": "human",
             "PYTHONUNBUFFERED": "1",
         }
-        self._show(f"export TANDEM_BOOTSTRAP_SERVERS={bootstrap_servers}")
+        self._show(f"export TANDEM_BOOTSTRAP_SERVERS={kafka.bootstrap_servers}")
 
     def run(self, *arguments: str | Path) -> None:
         """Runs a command to its end and shows what it prints.

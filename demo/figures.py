@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from demo.topics import Topics, read
+from demo.topics import Topics
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.to_end import Extent, read_to_end
 
 # A pause of the consumer that ends a busy period.
 _PAUSE_MS = 500
@@ -50,9 +51,9 @@ def stream_figures(kafka: KafkaSettings, topics: Topics) -> Stream:
     timestamps = [
         np.array(columns.timestamps, np.int64)
         for topic in (topics.predictions, topics.dead_letters)
-        for columns in read(kafka, topic)
+        for columns in read_to_end(kafka, topic)
     ]
-    events, scored, rejected = (sum(map(len, read(kafka, topic))) for topic in topics.names)
+    events, scored, rejected = (sum(map(len, read_to_end(kafka, topic))) for topic in topics.names)
     speed = busiest_rate(np.concatenate(timestamps)) if timestamps else 0.0
     return Stream(events, scored, rejected, speed)
 
@@ -72,19 +73,19 @@ def busiest_rate(timestamps: npt.NDArray[np.int64]) -> float:
 
 
 def latency_figures(
-    kafka: KafkaSettings, topic: str, start: Mapping[int, int], seen: Mapping[str, float]
+    kafka: KafkaSettings, topic: str, watched: Mapping[int, Extent], seen: Mapping[str, float]
 ) -> Latency:
     """From each event's record timestamp to when its prediction was seen.
 
     Args:
         kafka: Where the brokers are.
         topic: The events' topic.
-        start: Where the watched events begin there, by partition.
+        watched: Where the watched events stand there, by partition.
         seen: When each prediction was first seen, milliseconds since the epoch, by its prediction id.
     """
     taken = [
         seen[identity] - timestamp
-        for columns in read(kafka, topic, start)
+        for columns in read_to_end(kafka, topic, watched)
         for offset, timestamp in zip(columns.offsets, columns.timestamps, strict=True)
         if (identity := f"{topic}/{columns.partition}/{offset}") in seen
     ]

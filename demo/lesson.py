@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from demo.commands import Commands
-from demo.topics import Topics, read, wait_until_settled
+from demo.topics import Topics, wait_until_settled
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.to_end import read_to_end
 
 CUSTOMERS = ((101, 0.2), (102, 0.8), (103, 0.5), (104, 0.9))
 EXPECTED_BATCH = [False, True, False, True]
@@ -51,7 +52,10 @@ def _stream(commands: Commands, kafka: KafkaSettings) -> dict[int, bool]:
         commands.run("producer", "--lesson", "--topic", topics.events)
         wait_until_settled(kafka, topics)
     values = (
-        value for columns in read(kafka, topics.predictions) for value in columns.values if value is not None
+        value
+        for columns in read_to_end(kafka, topics.predictions)
+        for value in columns.values
+        if value is not None
     )
     return {prediction["customer_id"]: prediction["churn"] for prediction in map(json.loads, values)}
 

@@ -1,5 +1,6 @@
 """What the demo reads from topics by itself, to measure and to show."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,12 @@ import msgspec
 
 from demo.commands import wait_until
 from shared.deadline import Deadline
-from shared.errors import StalledError
-from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.errors import RecoverableError
 from shared.kafka.groups import GroupLag
 from shared.kafka.reader import Isolation, Reader
+
+logger = logging.getLogger(__name__)
 
 _SECONDS = 30.0
 _SETTLE_SECONDS = 600.0
@@ -82,28 +84,6 @@ def end_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
         return reader.end_offsets()
 
 
-def read(kafka: KafkaSettings, topic: str, start: Mapping[int, int] | None = None) -> Iterator[RecordColumns]:
-    """What is in a topic now, as read-committed readers see it.
-
-    Args:
-        kafka: Where the brokers are.
-        topic: What to read.
-        start: First offset of each partition; the beginning unless given.
-
-    Raises:
-        StalledError: The broker stopped answering.
-    """
-    with _reader(kafka, topic, start=start) as reader:
-        ends = reader.end_offsets()
-        deadline = Deadline.after(_SECONDS)
-        while any(position < ends[partition] for partition, position in reader.positions().items()):
-            if deadline.passed:
-                raise StalledError(f"Reading topic {topic!r} does not come to its end.")
-            for columns in reader.poll(0.2):
-                deadline = Deadline.after(_SECONDS)
-                yield columns
-
-
 @dataclass
 class Watcher:
     """Notes when predictions become visible to read-committed readers, in a thread of its own.
@@ -133,7 +113,11 @@ class Watcher:
     def _watch(self) -> None:
         decode = msgspec.json.Decoder(_Identified).decode
         while not self._stop.is_set():
-            batches = self._reader.poll(0.1)
+            try:
+                batches = self._reader.poll(0.1)
+            except RecoverableError as error:
+                logger.warning("%s", error.message)
+                continue
             now = time.time() * 1000
             for columns in batches:
                 self.seen.update((decode(value).prediction_id, now) for value in columns.values if value)

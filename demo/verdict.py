@@ -12,6 +12,7 @@ from demo.figures import Latency, Stream, latency_figures, stream_figures
 from demo.lesson import run_lesson
 from demo.topics import Topics, Watcher, end_of, wait_until_settled
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.to_end import Extent
 
 _STEADY_EVENTS = 2_000
 _STEADY_RATE = 500
@@ -67,7 +68,7 @@ def give_verdict(
     console.rule("Both paths compared")
     stream = f"topic:{topics.predictions}"
     comparison = commands.answer(
-        "batch", "compare", stream, batch, "--dead-letters", topics.dead_letters, "--json"
+        "batch", "compare", stream, batch, "--dead-letter-topic", topics.dead_letters, "--json"
     )
     console.rule("The lesson, by both paths")
     right = run_lesson(commands, kafka, folder, console)
@@ -89,13 +90,15 @@ def give_verdict(
 
 
 def _measure_latency(commands: Commands, kafka: KafkaSettings, topics: Topics) -> Latency:
-    start = end_of(kafka, topics.events)
+    before = end_of(kafka, topics.events)
     with Watcher(kafka, topics.predictions) as watcher:
         commands.run(
             "producer", "--topic", topics.events, "--count", str(_STEADY_EVENTS), "--rate", str(_STEADY_RATE)
         )
         wait_until_settled(kafka, topics)
-    return latency_figures(kafka, topics.events, start, watcher.seen)
+    after = end_of(kafka, topics.events)
+    watched = {partition: Extent(start, after[partition]) for partition, start in before.items()}
+    return latency_figures(kafka, topics.events, watched, watcher.seen)
 
 
 def _table(figures: Figures) -> Table:

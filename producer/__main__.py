@@ -5,21 +5,20 @@ import sys
 import time
 from collections.abc import Sequence
 
-from producer.progress import shown
 from producer.publish import Publisher, Tally
 from producer.rows import FileRows
 from producer.settings import ProducerSettings
 from producer.sources import Source, open_source, with_malformed
-from producer.stop import Stop
 from shared import logs
 from shared.command import run
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError, ExitCode
 from shared.kafka.topics import TopicInfo, describe_topics
 from shared.kafka.writer import Writer
-from shared.models.shipped import shipped_model
 from shared.predict import Predictor
+from shared.progress import Meter
 from shared.settings import load
+from shared.stop import Stop
 
 logger = logging.getLogger("producer")
 
@@ -27,15 +26,13 @@ logger = logging.getLogger("producer")
 def main(arguments: Sequence[str]) -> int:
     """Sends what the arguments ask for; returns the exit code."""
     settings = load(ProducerSettings, arguments, "python -m producer")
-    logs.set_up(settings.log_format)
-    # Of the two models for made-up customers the one that needs no library of its own to be loaded.
-    default = shipped_model("threshold" if settings.lesson else "churn-linear")
-    predictor = Predictor.load(settings.model or default)
+    logs.set_up(settings.log_format, settings.log_level)
+    predictor = Predictor.load(settings.model_directory)
     source = open_source(settings, predictor)
-    topic = _find_topic(settings)
-    source = with_malformed(source, settings, predictor.model, topic)
     stop = Stop()
     stop.on_signals()
+    topic = _find_topic(settings)
+    source = with_malformed(source, settings, predictor.model, topic)
     logger.info(
         "Sending %s to %s (%d partitions) at %s",
         _told(settings),
@@ -46,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     tally = _send(settings, source, topic, stop)
     if stop.interrupted:
         return ExitCode.INTERRUPTED
-    return ExitCode.ANSWER_IS_NO if tally.failed else ExitCode.DONE
+    not_sent = source.rows.skipped if source.rows is not None else 0
+    return ExitCode.ANSWER_IS_NO if tally.failed or not_sent else ExitCode.DONE
 
 
 def _find_topic(settings: ProducerSettings) -> TopicInfo:
@@ -66,19 +64,25 @@ def _send(settings: ProducerSettings, source: Source, topic: TopicInfo, stop: St
     writer = Writer(settings.model_copy(update={"kafka_option": calm}))
     publisher = Publisher(writer, topic.name, topic.partitions, timeout=settings.broker_timeout)
     start = time.monotonic()
+    stop.begin()
     try:
-        with shown(source.total) as progress:
+        with Meter("events") as meter:
             publisher.run(
                 source.messages,
                 rate=settings.rate or None,
                 stopped=lambda: stop.requested,
-                progress=progress,
+                progress=lambda tally: _show(meter, tally, source.total),
             )
     finally:
         # Everything has been waited for; what is left has had its time.
         writer.close(Deadline.after(0 if publisher.tally.failed else settings.broker_timeout))
         _say_end(publisher.tally, source.rows, time.monotonic() - start)
     return publisher.tally
+
+
+def _show(meter: Meter, tally: Tally, total: int | None) -> None:
+    share = tally.acknowledged / total if total else None
+    meter.add(tally.acknowledged - meter.count, "acknowledged", share)
 
 
 def _told(settings: ProducerSettings) -> str:

@@ -12,10 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-import numpy as np
-
-from shared.models.numerics import sigmoid
-
 Event: TypeAlias = dict[str, str | int | float]
 
 LESSON: Final = ((101, 0.2), (102, 0.8), (103, 0.5), (104, 0.9), (105, 0.7))
@@ -90,17 +86,12 @@ class Customer:
 
     @property
     def churn_logit(self) -> float:
-        """The logarithm of the odds that the customer churns."""
+        """The logarithm of the odds that the customer churns; it is not a field of the event."""
         total = CHURN_INTERCEPT
         for name, weight in CHURN_WEIGHTS.items():
             value = self.event[name]
             total += weight[str(value)] if isinstance(weight, dict) else weight * float(value)
         return total
-
-    @property
-    def churn_probability(self) -> float:
-        """How likely the customer is to churn; it is not a field of the event."""
-        return float(sigmoid(np.array(self.churn_logit)))
 
 
 def lesson_events() -> Iterator[Event]:

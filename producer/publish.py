@@ -80,12 +80,12 @@ class Tally:
     failed: int = 0
     errors: dict[str, str] = field(default_factory=dict)
 
-    def add_failure(self, events: int, error: Exception) -> None:
+    def add_failure(self, events: int, error: TandemError) -> None:
         """Counts events that were not acknowledged."""
         self.failed += events
         if type(error).__name__ not in self.errors:
-            # A stall's advice is for those who can do the work again.
-            told = error.message if isinstance(error, StalledError) else str(error)
+            # Their advice is for those who can do the work again.
+            told = error.message if isinstance(error, StalledError | RecoverableError) else str(error)
             self.errors[type(error).__name__] = told
             logger.warning("Events were not acknowledged: %s", told)
 
@@ -208,7 +208,7 @@ class Publisher:
                 lost = group if error.row is None else [group[error.row]]
                 self._fail(len(lost), error)
                 group = [] if error.row is None else group[: error.row] + group[error.row + 1 :]
-            except (RecoverableError, TandemError) as error:
+            except TandemError as error:
                 self._fail(len(group), error)
                 return
             else:
@@ -234,15 +234,15 @@ class Publisher:
         self._waiting_bytes -= size
         try:
             future.result(deadline)
-        except (RecoverableError, TandemError) as error:
+        except TandemError as error:
             self._fail(future.rows, error)
         else:
             self.tally.acknowledged += future.rows
 
-    def _fail(self, events: int, error: Exception) -> None:
+    def _fail(self, events: int, error: TandemError) -> None:
         self.tally.add_failure(events, error)
         # No later event fares better, unless this one was at fault, or the moment.
-        self._hopeless |= isinstance(error, TandemError) and not isinstance(error, RecordTooLargeError)
+        self._hopeless |= not isinstance(error, RecordTooLargeError | RecoverableError)
 
     def _finish(self, progress: Callable[[Tally], None]) -> None:
         deadline = Deadline.after(0 if self._hopeless else self._timeout)

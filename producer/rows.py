@@ -58,13 +58,16 @@ class FileRows:
         for chunk in read_file(self.path, **self._wanted()):
             self._skip(chunk)
             if chunk.batch is not None:
-                yield from encoder.messages(self._named(chunk.batch), text=chunk.text)
+                yield from encoder.messages(chunk.batch, text=chunk.text)
             else:
                 yield from (Message(self._key(line), line) for line in chunk.values or ())
 
     def _wanted(self) -> dict[str, Any]:
         required = (self.schema.key, *(item.name for item in self.schema.features if item.required))
         return {
+            "columns": self.schema.fields,
+            # A strict model must see the columns that it does not know.
+            "others": self.schema.strict,
             "required": required,
             "ignore_case": self.ignore_case,
             "delimiter": self.delimiter,
@@ -76,13 +79,6 @@ class FileRows:
             logger.warning("Not sent: row %d of %s: %s", rejection.row, self.path, rejection.detail)
         self.skipped += len(chunk.rejections)
 
-    def _named(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch with the declared names in place of those that differ in case only."""
-        if not self.ignore_case:
-            return batch
-        known = {name.casefold(): name for name in self.schema.fields}
-        return batch.rename_columns([known.get(name.casefold(), name) for name in batch.schema.names])
-
     def _key(self, line: bytes) -> bytes | None:
         try:
             customer_id = msgspec.json.decode(line).get(self.schema.key)
@@ -92,7 +88,9 @@ class FileRows:
 
 
 class RowEncoder:
-    """Writes rows as events.
+    """Writes rows as events: the declared fields, and for a strict model all others too.
+
+    A field that the model ignores is not sent: it could make an event too large whose row is none too large.
 
     Args:
         schema: The model's declared inputs.
@@ -110,18 +108,19 @@ class RowEncoder:
             text: Whether the columns hold text that was never typed, as those of a CSV file.
 
         Raises:
-            InputError: A declared column has a type that no JSON value stands for.
+            InputError: A column has a type that no JSON value stands for.
         """
-        columns = {}
+        columns: dict[str, list[Any]] = {}
         for place, name in enumerate(batch.schema.names):
+            if not (self._schema.strict or name in self._schema.fields):
+                continue
             column = batch.column(place)
             if pt.is_dictionary(column.type):
                 column = column.dictionary_decode()
             # Of a repeated name the last counts, and so do its nulls.
             columns[name] = self._cells(name, column) if text else self._values(name, column)
-        present = {name: values for name, values in columns.items() if values is not None}
-        rows = zip(*present.values(), strict=True) if present else [()] * batch.num_rows
-        return [self._message(dict(zip(present, row, strict=True))) for row in rows]
+        rows = zip(*columns.values(), strict=True) if columns else [()] * batch.num_rows
+        return [self._message(dict(zip(columns, row, strict=True))) for row in rows]
 
     def _message(self, row: Mapping[str, Any]) -> Message:
         event = {name: value for name, value in row.items() if value is not None}
@@ -141,8 +140,7 @@ class RowEncoder:
             return [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
         return values
 
-    def _values(self, name: str, column: pa.Array) -> list[Any] | None:
-        """The column's JSON values; None when it has none and nobody needs them."""
+    def _values(self, name: str, column: pa.Array) -> list[Any]:
         kind = column.type
         if pt.is_decimal(kind):
             column = column.cast(pa.string()).cast(pa.float64())
@@ -151,12 +149,10 @@ class RowEncoder:
         elif times.is_time(kind):
             column = times.as_text(column)
         elif not _is_plain(kind):
-            if name in self._schema.fields or self._schema.strict:
-                raise InputError(
-                    f"the column {name!r} has the type {kind}, which no JSON value stands for",
-                    hint="Convert the column, or send the rows as NDJSON.",
-                )
-            return None
+            raise InputError(
+                f"the column {name!r} has the type {kind}, which no JSON value stands for",
+                hint="Convert the column, or send the rows as NDJSON.",
+            )
         return list(column.to_pylist())
 
 

@@ -7,13 +7,14 @@ from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 
 from shared.kafka.connection import KafkaSettings
-from shared.logs import LogFormat
-from shared.settings import CommandSettings
+from shared.logs import LogSettings
+from shared.models.shipped import shipped_model
+from shared.settings import CommandSettings, Delimiter
 
 DEFAULT_COUNT: Final = 1_000
 
 
-class ProducerSettings(KafkaSettings, CommandSettings):
+class ProducerSettings(LogSettings, KafkaSettings, CommandSettings):
     """Sends events to a topic: made-up customers, the lesson's five, or the rows of a file.
 
     Every option can also be given as a variable: --topic is TANDEM_TOPIC.
@@ -32,7 +33,7 @@ class ProducerSettings(KafkaSettings, CommandSettings):
     model: Path | None = Field(
         None,
         description="The model that the events are for: its key, and how the cells of a CSV file are read "
-        "(default: models/churn-linear, or models/threshold with --lesson).",
+        "(default: models/churn-linear). With --lesson it is always models/threshold.",
     )
     count: int | None = Field(
         None,
@@ -49,10 +50,17 @@ class ProducerSettings(KafkaSettings, CommandSettings):
         "", description="Kinds of malformed events, separated by commas (default: all that the topic takes)."
     )
     ignore_case: bool = Field(False, description="Match the file's column names in any case.")
-    delimiter: str = Field(
-        ",", min_length=1, max_length=1, description="What separates the fields of a CSV file."
+    delimiter: Delimiter = Field(
+        ",", description="What separates the fields of a CSV file: one character, or the word tab."
     )
-    log_format: LogFormat = Field("auto", description="human, json, or auto: human on a terminal.")
+
+    @property
+    def model_directory(self) -> Path:
+        """The model that the events are for; the lesson's is its own, whatever TANDEM_MODEL says.
+
+        Of the two models for made-up customers the default is the one that needs no library to be loaded.
+        """
+        return shipped_model("threshold") if self.lesson else self.model or shipped_model("churn-linear")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -47,11 +47,10 @@ def open_source(settings: ProducerSettings, predictor: Predictor) -> Source:
         return Source(_first(iter(rows), settings.count), None, rows)
     if settings.lesson:
         lesson = [from_event(event, schema.key) for event in lesson_events()]
-        _check(predictor, lesson[0], "the lesson's customers")
         return Source(_first(iter(lesson), settings.count), None, None)
     count = DEFAULT_COUNT if settings.count is None else settings.count
     customers = (from_event(customer.event, schema.key) for customer in churn_customers(settings.seed))
-    _check(predictor, next(customers), "made-up churn customers")
+    _check(predictor, next(customers))
     customers = (from_event(customer.event, schema.key) for customer in churn_customers(settings.seed))
     return Source(_first(customers, count), count or None, None)
 
@@ -86,10 +85,10 @@ def _first(messages: Iterator[Message], count: int | None) -> Iterator[Message]:
     return itertools.islice(messages, count) if count else messages
 
 
-def _check(predictor: Predictor, message: Message, what: str) -> None:
+def _check(predictor: Predictor, message: Message) -> None:
     """Sees that a made-up event is what the model takes, before a topic is filled with rejects."""
     for rejection in predictor.score_json([message.value]).rejections:
         raise ConfigurationError(
-            f"{predictor.model.id} does not take {what}: {rejection.detail}",
+            f"{predictor.model.id} does not take made-up churn customers: {rejection.detail}",
             hint="Leave --model out, or send rows of your own: python -m producer FILE --model ...",
         )

@@ -1,10 +1,15 @@
 """How every command starts and ends: one place that turns errors into a sentence and an exit code."""
 
+import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from shared.errors import ExitCode, TandemError
+
+logger = logging.getLogger(__name__)
 
 Command = Callable[[Sequence[str]], int]
 
@@ -12,18 +17,39 @@ Command = Callable[[Sequence[str]], int]
 def run(command: Command, arguments: Sequence[str]) -> int:
     """Runs a command and returns its exit code; a user's own mistake gives a sentence, no traceback.
 
+    What nobody foresaw is logged with its traceback and has an exit code of its own.
+
     Args:
         command: Takes the arguments and returns an exit code.
         arguments: What follows the program's name.
     """
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _lenient(sys.stdout)
     status = _status_of(command, arguments)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone; leave quietly, as other tools do. Python flushes
-        # once more at its end and must find somewhere to write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout.flush()
     return status
+
+
+class _Lenient(io.FileIO):
+    """Standard output whose reader (head, less) may go: the command still works to its end and answers."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return super().write(data)
+
+
+def _lenient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    raw = _Lenient(stream.fileno(), "wb", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 def _status_of(command: Command, arguments: Sequence[str]) -> int:
@@ -35,8 +61,9 @@ def _status_of(command: Command, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return ExitCode.DONE
+    except Exception:
+        logger.exception("A fault of Tandem itself: please report it with what follows")
+        return ExitCode.FAULT
 
 
 def choose(

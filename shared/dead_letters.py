@@ -1,8 +1,10 @@
 """The form of a dead letter: a rejection on its topic, with the original key and bytes unchanged.
 
+Where its topic does not take even the compressed letter, it goes without the bytes: see `stub_of`.
 Written by the consumer, read by compare; the headers are UTF-8 text.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,11 +23,15 @@ OFFSET: Final = "tandem.offset"
 TIMESTAMP: Final = "tandem.timestamp"
 MODEL: Final = "tandem.model"
 ATTEMPT: Final = "tandem.attempt"
+BYTES: Final = "tandem.bytes"
+SHA256: Final = "tandem.sha256"
 
 #: The most bytes that the headers add to an event; the dead-letter topic must take as much more.
 MAX_HEADER_BYTES: Final = 8 * 1024
 # In characters, of which one takes up to four bytes; for the field and for the sentence.
 _MAX_TEXT: Final = 900
+# An id of 1,024 characters fits.
+_MAX_STUB_KEY: Final = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,28 @@ def headers_for(
     }
     kept = [header for header in original if not header[0].startswith(PREFIX)]
     return kept + [(name, text.encode()) for name, text in told.items() if text is not None]
+
+
+def stub_of(
+    key: bytes | None, value: bytes | None, headers: Sequence[Header]
+) -> tuple[bytes | None, list[Header]]:
+    """The key and headers of a letter that goes without its event's bytes, which its topic does not take.
+
+    The event's own headers are left out, and its key where it is longer than 4 KiB. Two headers say what
+    the bytes were, by which the event is known again at its position: `tandem.bytes` and `tandem.sha256`.
+
+    Args:
+        key: The event's key.
+        value: The event's bytes.
+        headers: The letter's, from `headers_for`.
+    """
+    told = [header for header in headers if header[0].startswith(PREFIX)]
+    whole = value or b""
+    told += [
+        (BYTES, str(len(whole)).encode()),
+        (SHA256, hashlib.sha256(whole).hexdigest().encode()),
+    ]
+    return key if key is not None and len(key) <= _MAX_STUB_KEY else None, told
 
 
 def read_headers(headers: Sequence[Header]) -> Mapping[str, str]:

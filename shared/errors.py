@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     UNREADABLE = 3
     BROKER_UNREACHABLE = 4
     FENCED_OR_STALLED = 5
+    FAULT = 70
     INTERRUPTED = 130
 
 
@@ -67,7 +68,7 @@ class BrokerUnreachableError(TandemError):
 
 
 class FencedError(TandemError):
-    """Another instance with the same transactional id has taken over."""
+    """Another instance with the same transactional id has taken over, or the transaction took too long."""
 
     exit_code = ExitCode.FENCED_OR_STALLED
 

@@ -16,7 +16,7 @@ from shared.formats.csv_text import CsvText
 from shared.formats.ndjson import Ndjson
 from shared.formats.parquet import Parquet
 
-__all__ = ["FORMATS", "Chunk", "Source", "check_file", "expand", "find_sources", "format_of", "read_file"]
+__all__ = ["FORMATS", "Chunk", "Source", "check_file", "find_sources", "format_of", "read_file"]
 
 FORMATS: Final[tuple[Format, ...]] = (CsvText(), Ndjson(), Parquet())
 _BY_SUFFIX: Final = {suffix: form for form in FORMATS for suffix in form.suffixes}
@@ -36,10 +36,11 @@ class Source:
     name: str
 
 
-def read_file(
+def read_file(  # noqa: PLR0913 - each of them is optional
     path: Path,
     *,
     columns: Collection[str] | None = None,
+    others: bool = False,
     required: Collection[str] = (),
     categories: Collection[str] = (),
     ignore_case: bool = False,
@@ -53,6 +54,7 @@ def read_file(
     Args:
         path: A file with a known suffix.
         columns: The names to read when they are there; None reads everything.
+        others: Whether to read all other columns too.
         required: The names without which a file of columns is refused.
         categories: Names whose texts repeat, to be read as dictionaries where the format can.
         ignore_case: Whether a column matches a wanted name in another case; it then gets that name.
@@ -65,7 +67,7 @@ def read_file(
     Raises:
         InputError: The file cannot be read, is damaged, or lacks a required column.
     """
-    wanted = Wanted(columns, required, categories, ignore_case, delimiter, batch_rows)
+    wanted = Wanted(columns, others, required, categories, ignore_case, delimiter, batch_rows)
     try:
         yield from format_of(path).read(path, wanted)
     except (OSError, pa.ArrowException) as error:
@@ -92,18 +94,14 @@ def format_of(path: Path) -> Format:
     """The format of a file, by its suffix.
 
     Raises:
-        InputError: The suffix is unknown.
+        InputError: The suffix is unknown, or the name is not UTF-8.
     """
+    _check_name(str(path))
     form = _BY_SUFFIX.get(path.suffix.lower())
     if form is None:
         ending = f"ends in {path.suffix}" if path.suffix else "has no suffix"
         raise InputError(f"{path}: the format is unknown: the name {ending}", hint=f"Known: {_known()}.")
     return form
-
-
-def expand(inputs: Sequence[str]) -> list[Path]:
-    """The files that names of files, folders and glob patterns stand for; see find_sources."""
-    return [source.path for source in find_sources(inputs)]
 
 
 def find_sources(inputs: Sequence[str]) -> list[Source]:
@@ -113,14 +111,26 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
     begin with a dot or an underscore are passed over. A file that is given twice is read once.
 
     Raises:
-        InputError: Nothing is there, a suffix is unknown, or a folder cannot be read.
+        InputError: Nothing is there, a suffix is unknown, a name is not UTF-8, or a folder cannot be read.
     """
     found: dict[Path, Source] = {}
     for text in inputs:
         for source in _expand(text):
             format_of(source.path)
             found.setdefault(source.path.resolve(), source)
-    return _with_unique_names(list(found.values()))
+    sources = _with_unique_names(list(found.values()))
+    for source in sources:
+        _check_name(source.name)
+    return sources
+
+
+def _check_name(name: str) -> None:
+    """Refuses a name that no prediction id could hold: a row is known by its file's name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode(errors="backslashreplace")
+        raise InputError(f"{shown}: the name is not UTF-8", hint="Give the file another name.") from None
 
 
 def _expand(text: str) -> list[Source]:

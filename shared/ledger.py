@@ -3,13 +3,34 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from shared.errors import TandemError
+from shared.errors import ExitCode, TandemError
 from shared.predict import Outcome
 from shared.schema import Reason
 
 
 class LedgerError(TandemError):
     """The counts do not balance, so that a row was lost or made twice: a fault of Tandem itself."""
+
+    exit_code = ExitCode.FAULT
+
+
+def check_balance(place: str, read: int, outcome: Outcome) -> None:
+    """Sees that a batch's outcome holds each row exactly once; to be asked before anything is written.
+
+    Args:
+        place: The partition (`topic/0`) or file that the batch came from.
+        read: How many rows were read.
+        outcome: What became of them.
+
+    Raises:
+        LedgerError: It does not.
+    """
+    scored, rejected = len(outcome.rows), len(outcome.rejections)
+    if not read == outcome.total == scored + rejected:
+        raise LedgerError(
+            f"{place}: {read} rows read, but {scored} scored and {rejected} rejected",
+            hint="Nothing more is written. This is a fault of Tandem: please report it.",
+        )
 
 
 @dataclass(slots=True)
@@ -38,15 +59,10 @@ class Ledger:
         Raises:
             LedgerError: When the outcome does not hold each row exactly once.
         """
-        scored, rejected = len(outcome.rows), len(outcome.rejections)
-        if not read == outcome.total == scored + rejected:
-            raise LedgerError(
-                f"{place}: {read} rows read, but {scored} scored and {rejected} rejected",
-                hint="Nothing more is written. This is a fault of Tandem: please report it.",
-            )
+        check_balance(place, read, outcome)
         account = self.accounts.setdefault(place, Account())
         account.read += read
-        account.scored += scored
+        account.scored += len(outcome.rows)
         account.rejected.update(rejection.reason for rejection in outcome.rejections)
 
     @property

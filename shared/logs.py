@@ -4,11 +4,21 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field
 
 LogFormat = Literal["auto", "human", "json"]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+class LogSettings(BaseModel):
+    """How a command logs."""
+
+    log_format: LogFormat = Field("auto", description="human, json, or auto: human on a terminal.")
+    log_level: LogLevel = Field("info", description="Least level shown.")
 
 
 def set_up(style: LogFormat = "auto", level: str = "INFO") -> None:

@@ -52,6 +52,26 @@ class Outcome:
     rejections: tuple[Rejection, ...]
     explanations: Explanations | None = None
 
+    def without(self, refused: Sequence[Rejection]) -> "Outcome":
+        """The same outcome, but for scored rows that are rejected after all.
+
+        Args:
+            refused: One rejection a row; each names a scored row.
+        """
+        if not refused:
+            return self
+        keep = ~np.isin(self.rows, [rejection.row for rejection in refused])
+        return Outcome(
+            self.total,
+            self.rows[keep],
+            select(self.customer_ids, keep),
+            None if self.event_ids is None else select(self.event_ids, keep),
+            self.scores[keep],
+            self.decisions[keep],
+            tuple(sorted([*self.rejections, *refused], key=lambda rejection: rejection.row)),
+            None if self.explanations is None else self.explanations.take(keep),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
@@ -201,25 +221,20 @@ class Predictor:
 
     def _outcome(self, parsed: Parsed) -> Outcome:
         answers = self._answers(parsed.frame)
-        scores, explanations, failed = answers.scores, answers.explanations, answers.failed
-        rows, customer_ids, event_ids = parsed.rows, parsed.customer_ids, parsed.event_ids
-        rejections = parsed.rejections
-        if failed:
-            keep = np.ones(parsed.frame.count, dtype=np.bool_)
-            keep[list(failed)] = False
-            failures = [
-                Rejection(int(rows[index]), Reason.MODEL_ERROR, None, detail)
-                for index, detail in failed.items()
-            ]
-            rejections = tuple(sorted([*rejections, *failures], key=lambda rejection: rejection.row))
-            rows, scores = rows[keep], scores[keep]
-            customer_ids = select(customer_ids, keep)
-            event_ids = None if event_ids is None else select(event_ids, keep)
-            explanations = None if explanations is None else explanations.take(keep)
-        decisions = scores > self.model.threshold
+        failures = [
+            Rejection(int(parsed.rows[index]), Reason.MODEL_ERROR, None, detail)
+            for index, detail in answers.failed.items()
+        ]
         return Outcome(
-            parsed.total, rows, customer_ids, event_ids, scores, decisions, rejections, explanations
-        )
+            parsed.total,
+            parsed.rows,
+            parsed.customer_ids,
+            parsed.event_ids,
+            answers.scores,
+            answers.scores > self.model.threshold,
+            parsed.rejections,
+            answers.explanations,
+        ).without(failures)
 
     def _answers(self, frame: Frame) -> _Answers:
         """The scores of a frame, and their explanations when they are wanted.

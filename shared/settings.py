@@ -5,15 +5,26 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from enum import Enum
+from functools import partial
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
+from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliPositionalArg,
+    CliSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from shared.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "TANDEM_"
+# What pydantic-settings marks the field of an argument without a flag with.
+_POSITIONAL = get_args(CliPositionalArg[str])[1]
 # What an option is called whose value is shown to nobody.
 _SECRET_WORDS = ("password", "secret", "token")
 
@@ -29,6 +40,17 @@ class CommandSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="ignore", frozen=True)
+
+
+def _one_character(delimiter: str) -> str:
+    delimiter = "\t" if delimiter in ("tab", r"\t") else delimiter
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+        raise ValueError("one ASCII character, other than a quote or a line break, or the word tab")
+    return delimiter
+
+
+#: What separates the fields of a CSV file: one character, or the word tab.
+Delimiter = Annotated[str, AfterValidator(_one_character)]
 
 
 def load(settings: type[S], arguments: Sequence[str], program: str) -> S:
@@ -52,7 +74,7 @@ def load(settings: type[S], arguments: Sequence[str], program: str) -> S:
             cli_implicit_flags=True,
             cli_avoid_json=True,
             cli_hide_none_type=True,
-            formatter_class=_HelpFormatter,
+            formatter_class=partial(_HelpFormatter, _names_of_choices(settings)),
         )
         return settings(_cli_settings_source=source)
     except ValidationError as error:
@@ -84,8 +106,15 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         "dict[str,str]": "NAME=VALUE",
     }
 
-    def __init__(self, prog: str) -> None:
+    def __init__(self, choices: Mapping[str, str], prog: str) -> None:
         super().__init__(prog, max_help_position=32, width=100)
+        self._choices = choices
+
+    def add_usage(
+        self, usage: str | None, actions: Iterable[argparse.Action], groups: Any, prefix: str | None = None
+    ) -> None:
+        # A required option may come from its variable, so that argparse does not know that it is one.
+        super().add_usage(usage, [_as_required(action) for action in actions], groups, prefix)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return super()._fill_text(inspect.cleandoc(text), width, indent)
@@ -94,15 +123,41 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         text = super()._expand_help(action)
         for ending in self._NO_NEWS:
             text = text.removesuffix(ending)
-        return text
+        return re.sub(r"(?<=\(default: )\w+(?=\)$)", self._named, text)
 
     def _metavar_formatter(
         self, action: argparse.Action, default_metavar: str
     ) -> Callable[[int], tuple[str, ...]]:
         if isinstance(action.metavar, str):
-            default_metavar = self._KINDS.get(action.metavar, action.metavar)
+            default_metavar = self._KINDS.get(action.metavar, re.sub(r"\w+", self._named, action.metavar))
             return lambda count: (default_metavar,) * count
         return super()._metavar_formatter(action, default_metavar)
+
+    def _named(self, name: re.Match[str]) -> str:
+        return self._choices.get(name[0], name[0])
+
+
+def _as_required(action: argparse.Action) -> argparse.Action:
+    if not (action.option_strings and (action.help or "").endswith("(required)")):
+        return action
+    action = copy(action)
+    action.required = True
+    return action
+
+
+def _names_of_choices(settings: type[CommandSettings]) -> dict[str, str]:
+    """What is typed for each member of an enumeration, which argparse would show by its name in Python."""
+    kinds = (
+        kind
+        for declared in settings.model_fields.values()
+        for kind in (declared.annotation, *get_args(declared.annotation))
+    )
+    return {
+        choice.name: str(choice.value)
+        for kind in kinds
+        if isinstance(kind, type) and issubclass(kind, Enum)
+        for choice in kind
+    }
 
 
 def _explain(settings: type[CommandSettings], error: ValidationError) -> str:
@@ -154,6 +209,6 @@ def _holds_secret(settings: type[CommandSettings], name: str) -> bool:
 
 def _option(settings: type[CommandSettings], name: str) -> str:
     declared = settings.model_fields.get(name)
-    if declared is not None and any(type(mark).__name__ == "_CliPositionalArg" for mark in declared.metadata):
+    if declared is not None and _POSITIONAL in declared.metadata:
         return name.upper()
     return f"--{name.replace('_', '-')} or {ENVIRONMENT_PREFIX}{name.upper()}"

@@ -13,7 +13,6 @@ import numpy as np
 from pydantic import Field
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
-from batch.delimiter import Delimiter
 from batch.model.certificate import (
     CERTIFICATE_FILE,
     PAGE_FILE,
@@ -32,13 +31,13 @@ from batch.model.samples import Sample, events_of, generate_sample, read_sample,
 from batch.model.trials import Progress, Scores, one_by_one, try_all
 from batch.model.verdicts import reason_of, show_certificate
 from batch.model.writing import declaration_text, replace_file
-from batch.progress import Meter
 from batch.sources import Reading
 from shared.errors import ExitCode, InputError
 from shared.models.directory import MODEL_FILE, Execution, GoldenRow, Model, digest, read_model
 from shared.predict import Predictor
+from shared.progress import Meter
 from shared.schema import Reason
-from shared.settings import CommandSettings, load
+from shared.settings import CommandSettings, Delimiter, load
 
 PROGRAM: Final = "python -m batch model certify"
 

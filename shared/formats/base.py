@@ -43,6 +43,7 @@ class Wanted:
 
     Attributes:
         columns: The names to read when they are there; None reads everything.
+        others: Whether to read all other columns too.
         required: The names without which the file is refused.
         categories: The names whose texts repeat, and are better read as dictionaries.
         ignore_case: Whether a column matches a name in another case.
@@ -51,6 +52,7 @@ class Wanted:
     """
 
     columns: Collection[str] | None = None
+    others: bool = False
     required: Collection[str] = ()
     categories: Collection[str] = ()
     ignore_case: bool = False
@@ -98,7 +100,7 @@ def choose_columns(path: Path, found: Sequence[str], wanted: Wanted) -> dict[int
     chosen = {
         place: known.get(alike(name), name)
         for place, name in enumerate(found)
-        if wanted.columns is None or alike(name) in known
+        if wanted.columns is None or wanted.others or alike(name) in known
     }
     repeated = [name for name, times in Counter(chosen.values()).items() if times > 1]
     if repeated:

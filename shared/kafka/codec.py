@@ -26,6 +26,8 @@ MAX_ROWS = 16_384
 BATCH_HEADER = 61
 # Upper bound of what a record needs beside its key, value and headers: five varints, attributes, delta.
 RECORD_OVERHEAD = 36
+# A header's name should be UTF-8, but one that is not must stop nobody: its bytes come out as they went in.
+NAME_ERRORS = "surrogateescape"
 # Below this many records numpy's fixed cost is more than it saves.
 _FEW_ROWS = 50
 # Lengths below this come from a table.
@@ -110,7 +112,7 @@ def _prefixed(column: Sequence[bytes | None]) -> tuple[list[bytes], Sequence[Any
 def _encoded_headers(headers: Sequence[Header]) -> bytes:
     parts = [varint(len(headers))]
     for name, value in headers:
-        encoded = name.encode()
+        encoded = name.encode(errors=NAME_ERRORS)
         parts += (varint(len(encoded)), encoded)
         parts += (_NULL,) if value is None else (varint(len(value)), value)
     return b"".join(parts)
@@ -221,7 +223,7 @@ def _read_headers(body: bytes, at: int) -> tuple[list[Header], int]:
                 raise ValueError("a header without a name")
         else:
             length, at = length >> 1, at + 1
-        name = body[at : at + length].decode()
+        name = body[at : at + length].decode(errors=NAME_ERRORS)
         at += length
         length = body[at]
         if length & 129:

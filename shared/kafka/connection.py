@@ -33,7 +33,7 @@ _BYTES = "Tandem reads and writes bytes"
 _OWNED: Mapping[str, str] = {
     "bootstrap_servers": "give it as --bootstrap-servers",
     "group_id": "give it as --group",
-    "group_instance_id": "Tandem derives it from --instance",
+    "group_instance_id": "Tandem does not use static membership",
     "transactional_id": "Tandem derives it from the group and the instance",
     "transaction_timeout_ms": "Tandem sets it to fit its own deadlines",
     "enable_auto_commit": "offsets are committed together with the predictions only",
@@ -56,7 +56,6 @@ _OWNED: Mapping[str, str] = {
 }
 # Options whose default is None, though their values are numbers.
 _NUMBERS = frozenset({"receive_buffer_bytes", "send_buffer_bytes"})
-_SECRET_WORDS = ("password", "secret", "token")
 _TRUTH = {
     "true": True,
     "yes": True,
@@ -104,15 +103,6 @@ def client_options(settings: KafkaSettings, *, role: Role) -> dict[str, Any]:
         if name in _KNOWN[role]:
             options[name] = _typed(name, text, _KNOWN[role][name])
     return options
-
-
-def describe(settings: KafkaSettings) -> dict[str, str]:
-    """The settings as text for people, with secrets masked."""
-    shown = {"bootstrap_servers": settings.bootstrap_servers}
-    for name, text in settings.kafka_option.items():
-        secret = any(word in name for word in _SECRET_WORDS) and not text.startswith("@")
-        shown[name] = "********" if secret else text
-    return shown
 
 
 def wait_for_broker(settings: KafkaSettings, deadline: Deadline) -> None:

@@ -1,7 +1,7 @@
 """What can go wrong at the broker, in Tandem's own words, so that nobody else imports the client's errors.
 
-A `RecoverableError` means: abort the transaction, go back to the committed offsets, go on. Every other
-error here ends the command with a sentence.
+A `RecoverableError` means: abort the transaction, go back to the committed offsets, go on; where nobody can,
+it ends the command with a sentence, as every other error here does.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,17 @@ from kafka import errors as client
 from shared.errors import ConfigurationError, ExitCode, FencedError, InputError, TandemError
 
 
-class RecoverableError(Exception):
-    """The step failed and nothing of it counts: abort, rewind to the committed offsets, go on."""
+class RecoverableError(TandemError):
+    """The step failed and nothing of it counts: abort, rewind to the committed offsets, go on.
+
+    Where there is nothing to go on with, as before the first event, it ends the command like a broker
+    that does not answer.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.BROKER_UNREACHABLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="See that all brokers are up, then start again.")
 
 
 class StaleGroupError(RecoverableError):
@@ -100,7 +109,6 @@ _MISCONFIGURED = (
     client.InvalidPartitionsError,
     client.InvalidReplicationFactorError,
     client.PolicyViolationError,
-    client.UnsupportedCodecError,
     client.UnsupportedVersionError,
     client.UnsupportedCompressionTypeError,
 )
@@ -119,9 +127,10 @@ _FAILED_BEFORE = (
 def _fenced(error: Exception, doing: str) -> Exception:
     del error
     return FencedError(
-        f"Another instance has taken over while {doing}.",
-        hint="Only one instance at a time may use a transactional id or a static member id; "
-        "give each its own --instance name, or let the newer one work.",
+        f"Another instance has taken over while {doing}, or the broker has ended a transaction that took"
+        " longer than --transaction-timeout.",
+        hint="Start it again, as its supervisor does: what is uncommitted is done again. If it"
+        " happens again, give each instance its own --instance name, or raise --transaction-timeout.",
     )
 
 
@@ -144,6 +153,13 @@ def _misconfigured(error: Exception, doing: str) -> Exception:
     return ConfigurationError(f"Kafka refused a setting while {doing}: {error}")
 
 
+def _compressed(error: Exception, doing: str) -> Exception:
+    return ConfigurationError(
+        f"Records are compressed in a way that this installation does not know, found while {doing}: {error}",
+        hint="Install what requirements.lock names: it has the packages for lz4, snappy and zstd.",
+    )
+
+
 def _damaged(error: Exception, doing: str) -> Exception:
     return InputError(
         f"The topic's data is damaged, found while {doing}: {error}",
@@ -161,6 +177,7 @@ _MEANINGS: tuple[tuple[tuple[type[client.KafkaError], ...], Callable[[Exception,
     (_ABORTED, _aborted),
     (_NOT_ALLOWED, _not_allowed),
     (_MISCONFIGURED, _misconfigured),
+    ((client.UnsupportedCodecError,), _compressed),
     (_DAMAGED, _damaged),
     ((client.RetriableError,), _trouble),
 )

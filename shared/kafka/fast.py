@@ -240,8 +240,22 @@ def _filled(encoded: Encoded, compression: int, batch_size: int) -> MemoryRecord
     return records
 
 
-def enqueue(producer: KafkaProducer, topic: str, partition: int, encoded: Encoded) -> PendingBatch:
+def compression_of(producer: KafkaProducer) -> int:
+    """The codec, as a batch's attributes name it, that the producer's options ask for."""
+    return int(producer._accumulator.config["compression_attrs"])
+
+
+def enqueue(
+    producer: KafkaProducer, topic: str, partition: int, encoded: Encoded, compression: int
+) -> PendingBatch:
     """Hands one batch to the producer's sender thread; call `wake` after the last one.
+
+    Args:
+        producer: Sends it.
+        topic: Where it goes.
+        partition: Its partition.
+        encoded: Its records.
+        compression: Its codec, as a batch's attributes name it; 0 for none.
 
     Raises:
         KafkaError: The producer is closed, or its transaction has failed.
@@ -251,9 +265,7 @@ def enqueue(producer: KafkaProducer, topic: str, partition: int, encoded: Encode
     if manager.is_transactional():
         manager.maybe_add_partition_to_transaction(tp)
     accumulator = producer._accumulator
-    batch = WholeBatch(
-        tp, _filled(encoded, accumulator.config["compression_attrs"], accumulator.config["batch_size"])
-    )
+    batch = WholeBatch(tp, _filled(encoded, compression, accumulator.config["batch_size"]))
     accumulator._appends_in_progress.increment()
     try:
         with accumulator._tp_lock(tp):
@@ -328,7 +340,7 @@ def start_step(producer: KafkaProducer, step: str, *arguments: Any) -> Callable[
 
 
 def built(encoded: Encoded, compression: int = 0) -> bytes:
-    """The batch of `enqueue` as it goes to the broker."""
+    """The batch of `enqueue` as it goes to the broker; uses `encoded` up."""
     records = _filled(encoded, compression, 1 << 20)
     records.close()
     return bytes(records.buffer())

@@ -3,7 +3,7 @@
 What a reader promises:
 
 - `poll` gives each partition's records in order, each once, from the committed offset on (or from `start`,
-  or the beginning), until `rewind` or `seek` moves it;
+  or the beginning), until `rewind` moves it;
 - nothing is ever committed by itself;
 - a change of the assignment is only noted (`take_rebalanced`): the caller must then drop what it holds and
   `rewind`. The columns returned by the very poll that saw the change already belong to the new assignment.
@@ -68,7 +68,6 @@ class Reader:
         isolation: Whether records of open and aborted transactions are left out.
         partitions: Without a group: which partitions to read; None reads all.
         start: Without a group: first offset of a partition; the beginning where it names none.
-        static_member: A name that keeps this member's partitions over a restart, unique in the group.
         public_calls: Read record by record through the client's public calls only.
         partition_bytes: Most bytes of one partition to ask for at once; a larger record still arrives.
 
@@ -86,7 +85,6 @@ class Reader:
         isolation: Isolation = "read_committed",
         partitions: Sequence[int] | None = None,
         start: Mapping[int, int] | None = None,
-        static_member: str | None = None,
         public_calls: bool = False,
         partition_bytes: int = 4 << 20,
     ) -> None:
@@ -103,7 +101,6 @@ class Reader:
             "max_partition_fetch_bytes": partition_bytes,
             **client_options(settings, role="consumer"),
             "group_id": group,
-            "group_instance_id": static_member,
             "isolation_level": isolation,
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
@@ -191,9 +188,11 @@ class Reader:
 
     def take_rebalanced(self) -> bool:
         """Whether the assignment changed, or was lost, since the last call."""
-        changed = self._listener.changed.is_set()
+        if not self._listener.changed.is_set():
+            # Nothing to clear: a change that the client notes at this moment stays noted.
+            return False
         self._listener.changed.clear()
-        return changed
+        return True
 
     def rewind(self) -> None:
         """Goes back to each assigned partition's committed offset; to its start when it has none.
@@ -208,20 +207,6 @@ class Reader:
                     self._consumer.seek_to_beginning(self._tp(partition))
                 else:
                     self._consumer.seek(self._tp(partition), begin)
-
-    def seek(self, offsets: Mapping[int, int]) -> None:
-        """Goes on at these offsets.
-
-        Args:
-            offsets: Assigned partition to the offset of the next record.
-
-        Raises:
-            StaleGroupError: A partition is not assigned any more.
-        """
-        for partition, offset in offsets.items():
-            if partition not in self.assignment:
-                raise StaleGroupError(f"Partition {partition} of topic {self.topic!r} is not assigned.")
-            self._consumer.seek(self._tp(partition), offset)
 
     def group_metadata(self) -> Any:
         """This member's identity, for `Writer.send_offsets`; take it with the batch that it belongs to.
@@ -289,6 +274,26 @@ class Reader:
         with translated("reading the last offsets"):
             found = self._consumer.end_offsets(self._tps(), timeout_ms=self._timeout_ms)
         return {tp.partition: int(offset) for tp, offset in found.items()}
+
+    def caught_up(self, timeout: float) -> bool:
+        """Whether all that the assigned partitions hold now has been read.
+
+        The broker is asked even by a reader without a partition.
+
+        Args:
+            timeout: Seconds that the broker has to answer.
+
+        Raises:
+            RecoverableError: It did not.
+        """
+        positions = self.positions()
+        with translated("asking where the topic ends"):
+            ends = self._consumer.end_offsets(
+                self._tps() or [self._tp(0)], timeout_ms=max(1, int(timeout * 1000))
+            )
+        return all(
+            positions.get(tp.partition, 0) >= end for tp, end in ends.items() if tp.partition in positions
+        )
 
     def _tps(self) -> list[TopicPartition]:
         return [self._tp(partition) for partition in sorted(self.assignment)]

@@ -99,6 +99,7 @@ def _private_parts() -> list[str]:
             "self._appends_in_progress",
             "self.muted",
             "batch.drained = now",
+            "self.config['compression_attrs']",
         ),
         Sender: ("self._dispatch_error(",),
         ProducerBatch: ("self.drained = None", "self._complete_future("),

@@ -4,7 +4,7 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, RECORD_OVERHEAD, encode_records
+from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, NAME_ERRORS, RECORD_OVERHEAD
 from shared.kafka.columns import Header, NewRecords
 
 _HEADER_OVERHEAD = 10
@@ -21,9 +21,9 @@ def spans(records: NewRecords, limit: int) -> list[tuple[int, int]]:
         (start, stop) rows of each batch, in order; a record that is larger than the limit stands alone.
     """
     rows = len(records)
-    room = limit - BATCH_HEADER
-    if 0 < rows <= MAX_ROWS and records.headers is None and _size(records) <= room:
+    if 0 < rows <= MAX_ROWS and records.headers is None and most_bytes(records) <= limit:
         return [(0, rows)]
+    room = limit - BATCH_HEADER
     ends = list(itertools.accumulate(_sizes(records)))
     cuts = []
     start = before = 0
@@ -35,9 +35,9 @@ def spans(records: NewRecords, limit: int) -> list[tuple[int, int]]:
     return cuts
 
 
-def batch_size(records: NewRecords) -> int:
-    """Exact bytes of one uncompressed batch of these records."""
-    return len(encode_records(records.keys, records.values, records.headers, records.timestamp).buffer)
+def most_bytes(records: NewRecords) -> int:
+    """An upper bound of one uncompressed batch of these records, its header included."""
+    return BATCH_HEADER + (_size(records) if records.headers is None else sum(_sizes(records)))
 
 
 def _size(records: NewRecords) -> int:
@@ -58,4 +58,6 @@ def _sizes(records: NewRecords) -> list[int]:
 
 
 def _headers_size(headers: Sequence[Header]) -> int:
-    return sum(len(name.encode()) + len(value or b"") + _HEADER_OVERHEAD for name, value in headers)
+    return sum(
+        len(name.encode(errors=NAME_ERRORS)) + len(value or b"") + _HEADER_OVERHEAD for name, value in headers
+    )

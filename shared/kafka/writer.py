@@ -9,10 +9,9 @@ What a writer promises:
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 from kafka import errors as client
@@ -21,12 +20,13 @@ from kafka.structs import OffsetAndMetadata
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError, FencedError, StalledError
 from shared.kafka.choice import fast_path
-from shared.kafka.codec import encode_records
+from shared.kafka.codec import Encoded, encode_records
 from shared.kafka.columns import NewRecords
 from shared.kafka.connection import KafkaSettings, client_options, open_client
 from shared.kafka.errors import RecordTooLargeError, translated
+from shared.kafka.pending import BatchFuture, Pending, acknowledged
 from shared.kafka.public import Unwrap, send_singly, start_step
-from shared.kafka.split import batch_size, spans
+from shared.kafka.split import most_bytes, spans
 from shared.kafka.topics import TopicInfo, describe_topics
 
 logger = logging.getLogger(__name__)
@@ -38,73 +38,8 @@ _TUNING: Mapping[str, Any] = {
     "retry_backoff_ms": 1,
     "metrics_enabled": False,
 }
-
-
-class Pending(Protocol):
-    """The answer to one batch, once the broker has given it."""
-
-    @property
-    def done(self) -> bool:
-        """Whether the answer is there."""
-
-    def wait_sent(self, timeout: float) -> bool:
-        """Waits up to `timeout` seconds for the batch to leave; whether it has, as far as can be told."""
-
-    def wait(self, timeout: float) -> bool:
-        """Waits up to `timeout` seconds; whether the answer is there."""
-
-    def outcome(self) -> int:
-        """The first record's offset, or raises the client's error."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchFuture:
-    """One record batch on its way.
-
-    Attributes:
-        topic: Where it goes.
-        partition: Its partition.
-        rows: How many records it has.
-    """
-
-    topic: str
-    partition: int
-    rows: int
-    _pending: Pending
-    _forget_limits: Callable[[str], object]
-
-    @property
-    def done(self) -> bool:
-        """Whether the batch has been acknowledged or has failed."""
-        return self._pending.done
-
-    def wait_sent(self, deadline: Deadline) -> None:
-        """Waits until the batch is on its way, or has failed, or the deadline has passed."""
-        self._pending.wait_sent(deadline.remaining)
-
-    def result(self, deadline: Deadline) -> int:
-        """Waits for the batch.
-
-        Returns:
-            The offset of its first record; the others follow without a gap.
-
-        Raises:
-            RecordTooLargeError: The broker refused its size.
-            RecoverableError: It may not be stored; within a transaction, abort.
-            FencedError: Another writer has taken over the transactional id.
-            StalledError: No answer before the deadline.
-        """
-        if not self._pending.wait(deadline.remaining):
-            raise StalledError(
-                f"No answer for {self.rows} records sent to topic {self.topic!r}/{self.partition}.",
-                hint="The broker may be overloaded or its replicas down; what is uncommitted is done again.",
-            )
-        with translated(f"writing to topic {self.topic!r}"):
-            try:
-                return self._pending.outcome()
-            except (client.MessageSizeTooLargeError, client.RecordListTooLargeError) as error:
-                self._forget_limits(self.topic)
-                raise RecordTooLargeError(self.topic, self.partition) from error
+# The codec that needs no other package, as a record batch's attributes name it.
+_GZIP = 1
 
 
 class Writer:
@@ -116,7 +51,8 @@ class Writer:
             name; None writes without transactions.
         transaction_timeout: Seconds after which the broker aborts a transaction that nobody ends.
         public_calls: Write record by record through the client's public calls only.
-        compression: "gzip", "lz4", "snappy", "zstd" or None.
+        compress_large: Compress a record with gzip, in a batch of its own, when the topic would not take it
+            otherwise; not with the public calls, which know one codec for all.
         max_batch_bytes: Most bytes a record batch; None goes up to what the topic allows.
 
     Raises:
@@ -132,14 +68,13 @@ class Writer:
         transactional_id: str | None = None,
         transaction_timeout: float = 10.0,
         public_calls: bool = False,
-        compression: str | None = None,
+        compress_large: bool = False,
         max_batch_bytes: int | None = None,
     ) -> None:
         self._settings = settings
         self._fast = fast_path(public_calls=public_calls)
         self._options = {
             **_TUNING,
-            **({} if compression is None else {"compression_type": compression}),
             **client_options(settings, role="producer"),
             "acks": "all",
             "enable_idempotence": True,
@@ -150,6 +85,7 @@ class Writer:
             "transaction_timeout_ms": int(transaction_timeout * 1000),
             "max_block_ms": int(settings.broker_timeout * 1000),
         }
+        self._compress_large = compress_large
         self._max_batch_bytes = max_batch_bytes
         self._topics: dict[str, TopicInfo] = {}
         self._open: list[BatchFuture] = []
@@ -170,13 +106,36 @@ class Writer:
                 raise
         return producer
 
-    def partitions(self, topic: str) -> int:
-        """How many partitions a topic has.
+    def prepare(self, *topics: str) -> None:
+        """Learns the limits of topics, which would else be asked for within the first transaction.
 
         Raises:
-            ConfigurationError: The topic does not exist.
+            BrokerUnreachableError: No broker answered in time.
+            ConfigurationError: A topic does not exist.
+            RecoverableError: The broker is in trouble.
         """
-        return self._topic(topic).partitions
+        for topic in topics:
+            self._topic(topic)
+
+    def too_large(self, records: NewRecords) -> list[int]:
+        """The records, by index, that their topic does not take even in a compressed batch of their own.
+
+        What is not told here fits, unless the topic's limit has been lowered since it was read.
+
+        Raises:
+            ConfigurationError, RecoverableError: As `prepare`.
+        """
+        allowed = self._allowed(records.topic)
+        cuts = spans(records, allowed)
+        return [
+            start
+            for start, stop in cuts
+            if stop - start == 1 and self._codec_alone(records.rows(start, stop), allowed) is None
+        ]
+
+    def _allowed(self, topic: str) -> int:
+        """Most bytes of a record batch."""
+        return min(self._topic(topic).max_message_bytes, int(self._options["max_request_size"]))
 
     def _topic(self, name: str) -> TopicInfo:
         known = self._topics.get(name)
@@ -210,38 +169,55 @@ class Writer:
         """
         batches = self._batches(records)
         with translated(f"writing to topic {records.topic!r}"):
-            futures = [self._send(batch) for batch in batches]
+            futures = []
+            for batch, codec in batches:
+                futures.append(future := self._send(batch, codec))
+                # At once: what is on its way is known even when a later one cannot be sent.
+                self._open.append(future)
         if self._fast is not None:
             self._fast.wake(self._producer)
         if len(self._open) > _SWEEP:
-            self._open = [future for future in self._open if not _acknowledged(future)]
-        self._open += futures
+            self._open = [future for future in self._open if not acknowledged(future)]
         return futures
 
-    def _batches(self, records: NewRecords) -> list[NewRecords]:
-        """The records, cut into batches that their topic takes."""
-        allowed = min(self._topic(records.topic).max_message_bytes, self._options["max_request_size"])
-        cuts = spans(records, min(allowed, self._max_batch_bytes or allowed))
-        if cuts == [(0, len(records))] and len(records) > 1:
-            return [records]
+    def _batches(self, records: NewRecords) -> list[tuple[NewRecords, int]]:
+        """The records, cut into batches that their topic takes, and the codec of each."""
+        allowed = self._allowed(records.topic)
         batches = []
-        for start, stop in cuts:
-            batches.append(batch := records.rows(start, stop))
-            if stop - start == 1 and (size := batch_size(batch)) > allowed and not self._may_shrink(size):
+        for start, stop in spans(records, min(allowed, self._max_batch_bytes or allowed)):
+            whole = start == 0 and stop == len(records)
+            batch = records if whole else records.rows(start, stop)
+            codec = self._codec if stop - start > 1 else self._codec_alone(batch, allowed)
+            if codec is None:
+                size = len(_encoded(batch).buffer)
                 raise RecordTooLargeError(
                     records.topic, records.partition, row=start, size=size, limit=allowed
                 )
+            batches.append((batch, codec))
         return batches
 
-    def _may_shrink(self, size: int) -> bool:
-        """Whether compression may make a record fit its topic; the broker then decides."""
-        return self._options.get("compression_type") is not None and size <= self._options["max_request_size"]
+    @property
+    def _codec(self) -> int:
+        return 0 if self._fast is None else int(self._fast.compression_of(self._producer))
 
-    def _send(self, records: NewRecords) -> BatchFuture:
+    def _codec_alone(self, record: NewRecords, allowed: int) -> int | None:
+        """The codec with which a batch of one record fits its topic; None when it does not."""
+        codec = self._codec
+        if most_bytes(record) <= allowed or (size := len(_encoded(record).buffer)) <= allowed:
+            return codec
+        if self._fast is None:
+            # The client compresses it by its options, and the broker decides.
+            may_shrink = self._options.get("compression_type") and size <= self._options["max_request_size"]
+            return codec if may_shrink else None
+        codec = codec or (_GZIP if self._compress_large else 0)
+        return codec if codec and len(self._fast.built(_encoded(record), codec)) <= allowed else None
+
+    def _send(self, records: NewRecords, codec: int) -> BatchFuture:
         pending: Pending
         if self._fast is not None:
-            encoded = encode_records(records.keys, records.values, records.headers, records.timestamp)
-            pending = self._fast.enqueue(self._producer, records.topic, records.partition, encoded)
+            pending = self._fast.enqueue(
+                self._producer, records.topic, records.partition, _encoded(records), codec
+            )
         else:
             pending = send_singly(self._producer, records)
         return BatchFuture(records.topic, records.partition, len(records), pending, self._forget_limits)
@@ -374,12 +350,5 @@ _STEPS: Mapping[str, str] = {
 }
 
 
-def _acknowledged(future: BatchFuture) -> bool:
-    """Whether a batch is stored; one that failed is kept, so that flush can tell."""
-    if not future.done:
-        return False
-    try:
-        future.result(Deadline.after(0))
-    except Exception:  # noqa: BLE001 - raised again by flush
-        return False
-    return True
+def _encoded(records: NewRecords) -> Encoded:
+    return encode_records(records.keys, records.values, records.headers, records.timestamp)

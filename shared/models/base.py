@@ -11,7 +11,7 @@ from shared.errors import ModelError
 from shared.frame import Frame
 from shared.schema import Schema
 
-# Any number a model file may hold; also in JSON.
+# Scores, and columns of numbers.
 Floats = npt.NDArray[np.float64]
 
 

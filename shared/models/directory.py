@@ -59,7 +59,7 @@ class Artifact(BaseModel):
         sha256: The hex digest that its bytes must have.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     file: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -82,7 +82,7 @@ class GoldenRow(BaseModel):
         score: The expected float64, to the bit.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     event: dict[str, Any]
     score: float
@@ -95,7 +95,7 @@ class Outputs(BaseModel):
         decision: The field that says whether the score is above the threshold.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     decision: str = Field(default="decision", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
@@ -138,7 +138,7 @@ class Declaration(BaseModel):
         golden: Events with their exact scores, checked at every load.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)

@@ -23,7 +23,7 @@ class Coefficients(BaseModel):
         weights: By input: a number, or for a category one number for each of its values.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     link: Literal["logistic", "identity"]
     intercept: Weight
@@ -54,9 +54,11 @@ class LinearScorer(Scorer):
         try:
             coefficients = Coefficients.model_validate_json(artifact)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, first["loc"])) or "the file"
-            raise ModelError(f"the coefficients are damaged at {place}: {first['msg']}") from error
+            # Of a weight's two forms, the complaint about the one that came further; its name is left out.
+            deepest = max(error.errors(include_url=False), key=lambda problem: len(problem["loc"]))
+            loc = deepest["loc"]
+            place = ".".join(map(str, loc[:2] + loc[3:])) or "the file"
+            raise ModelError(f"the coefficients are damaged at {place}: {deepest['msg']}") from error
         declared = {feature.name for feature in schema.features}
         odd = declared.symmetric_difference(coefficients.weights)
         if odd:

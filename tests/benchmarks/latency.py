@@ -19,7 +19,7 @@ from shared.kafka.columns import NewRecords
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.reader import Reader
 from shared.kafka.writer import Writer
-from tests.benchmarks.workload import PARTITIONS, event_bytes, make_topic, write_model
+from tests.benchmarks.workload import PARTITIONS, consumer_options, event_bytes, make_topic, write_model
 from tests.support.broker import unique
 
 _TICK = 0.005
@@ -61,17 +61,8 @@ def measure(bootstrap: str, rate: int, seconds: int, guarantee: str) -> list[flo
     count = rate * (seconds + _WARM_UP_SECONDS)
     sent_at, seen_at = [0.0] * count, [0.0] * count
     with tempfile.TemporaryDirectory() as folder:
-        options = {
-            "--model": str(write_model(Path(folder))),
-            "--bootstrap-servers": bootstrap,
-            "--input-topic": source,
-            "--output-topic": target,
-            "--dead-letter-topic": f"{target}-dead",
-            "--group": target,
-            "--guarantee": guarantee,
-        }
-        words = [word for pair in options.items() for word in pair]
-        consumer = subprocess.Popen([sys.executable, "-m", "consumer", *words], stderr=subprocess.PIPE)
+        options = consumer_options(bootstrap, source, target, write_model(Path(folder)), guarantee)
+        consumer = subprocess.Popen([sys.executable, "-m", "consumer", *options], stderr=subprocess.PIPE)
         assert consumer.stderr is not None
         for line in consumer.stderr:
             if b'"Ready"' in line:

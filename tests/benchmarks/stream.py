@@ -9,7 +9,7 @@ from rich.table import Table
 from shared.kafka.connection import KafkaSettings
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.measure import Run, run, typical
-from tests.benchmarks.workload import make_topic, preload, write_model
+from tests.benchmarks.workload import consumer_options, make_topic, preload, write_model
 from tests.support.broker import unique
 
 TANDEM = {"tandem_at_least_once": "at-least-once", "tandem_exactly_once": "exactly-once"}
@@ -18,18 +18,8 @@ BASELINE = "confluent_naive"
 
 def tandem(bootstrap: str, source: str, target: str, count: int, model: Path, guarantee: str) -> Run:
     """The real consumer, as a user starts it."""
-    options = {
-        "--model": str(model),
-        "--bootstrap-servers": bootstrap,
-        "--input-topic": source,
-        "--output-topic": target,
-        "--dead-letter-topic": f"{target}-dead",
-        "--group": target,
-        "--guarantee": guarantee,
-        "--max-events": str(count),
-        "--log-format": "json",
-    }
-    return run(["-m", "consumer", *(word for pair in options.items() for word in pair)], count)
+    options = consumer_options(bootstrap, source, target, model, guarantee)
+    return run(["-m", "consumer", *options, "--max-events", str(count)], count)
 
 
 def measure(bootstrap: str, count: int, rounds: int) -> dict[str, Run]:

@@ -77,6 +77,21 @@ def event_bytes(rng: random.Random, number: int) -> bytes:
     return json.dumps(event, separators=(",", ":")).encode()
 
 
+def consumer_options(bootstrap: str, source: str, target: str, model: Path, guarantee: str) -> list[str]:
+    """The options of the real consumer, as a user starts it; its group is named after its output topic."""
+    options = {
+        "--model": str(model),
+        "--bootstrap-servers": bootstrap,
+        "--input-topic": source,
+        "--output-topic": target,
+        "--dead-letter-topic": f"{target}-dead",
+        "--group": target,
+        "--guarantee": guarantee,
+        "--log-format": "json",
+    }
+    return [word for pair in options.items() for word in pair]
+
+
 def preload(bootstrap: str, count: int) -> str:
     """A new topic of `count` events in record batches of 16 KiB, as a busy producer's would be."""
     settings = KafkaSettings(bootstrap_servers=bootstrap)

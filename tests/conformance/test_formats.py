@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from batch.__main__ import main
 from batch.compare import CompareSettings, compare
 from batch.writers import OUTPUT_FORMATS
+from producer.rows import FileRows
 from shared.errors import ExitCode
 from shared.files import FORMATS
 from shared.models.directory import KINDS
@@ -107,3 +110,37 @@ def test_outputs_of_all_formats_compare_as_identical(tmp_path: Path, kind: str) 
         assert comparison.agrees, comparison
         assert comparison.counts["identical"] == len(scored(tmp_path / form)) > 0
         assert comparison.counts["rejected_alike"] == len(rejected(tmp_path / form)) > 0
+
+
+#: Rows whose ids are written oddly or that no model takes, as a file of text and as one of columns.
+ODD_TEXT = b'customer_id,feature,event_id\n" 11 ",x,e1\n012,0.7,007\n+13,,\n14,nan, \n15,1e999,9\n'
+ODD_COLUMNS = {
+    "customer_id": [12, None, 14, 15, 16],
+    "feature": [float("nan"), 0.1, float("inf"), 0.7, None],
+    "event_id": ["e1", " ", "", "007", None],
+}
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_rows_and_the_events_that_are_sent_for_them_compare_alike_by_customer(
+    tmp_path: Path, name: str
+) -> None:
+    """What the producer sends for a file's rows, scored as events, has the ids of the file's own rows."""
+    model = threshold_model(tmp_path / "model")
+    (tmp_path / "rows.csv").write_bytes(ODD_TEXT)
+    pq.write_table(pa.table(ODD_COLUMNS), tmp_path / "rows.parquet")
+    messages = list(FileRows(tmp_path / name, Predictor.load(model).model.schema))
+    assert len(messages) == 5
+    (tmp_path / "sent.ndjson").write_bytes(b"".join((message.value or b"") + b"\n" for message in messages))
+    for file in (name, "sent.ndjson"):
+        arguments = ["--model", str(model), "--output", str(tmp_path / f"{file}-scored")]
+        assert main(["score", str(tmp_path / file), *arguments]) == ExitCode.DONE
+    stream, batch = (str(tmp_path / f"{file}-scored") for file in ("sent.ndjson", name))
+    counts = compare(CompareSettings(stream=stream, batch=batch, on="customer_id")).counts
+    # A row without an id has no counterpart that could be known.
+    without_id = 1 if name == "rows.parquet" else 0
+    assert {name: count for name, count in counts.items() if count} == {
+        "identical": 1,
+        "rejected_alike": 4 - without_id,
+        **({"rejected_on_one": 2 * without_id} if without_id else {}),
+    }

@@ -57,9 +57,12 @@ def writer(kafka: KafkaSettings, public_calls: bool) -> Iterator[MakeWriter]:
     """Makes writers, closed at the end."""
     made: list[Writer] = []
 
-    def make(transactional_id: str | None = None, **options: object) -> Writer:
+    def make(
+        transactional_id: str | None = None, kafka_option: dict[str, str] | None = None, **options: object
+    ) -> Writer:
+        settings = kafka.model_copy(update={"kafka_option": kafka_option or {}})
         made.append(
-            Writer(kafka, transactional_id=transactional_id, public_calls=public_calls, **options)  # type: ignore[arg-type]
+            Writer(settings, transactional_id=transactional_id, public_calls=public_calls, **options)  # type: ignore[arg-type]
         )
         return made[-1]
 

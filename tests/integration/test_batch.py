@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from kafka import KafkaAdminClient, TopicPartition
 
 from batch.__main__ import main
 from batch.export import ExportSettings, export
-from batch.manifest import PartitionRange, Snapshot, read_manifest
+from batch.manifest import MANIFEST_FILE, PartitionRange, Snapshot, read_manifest
 from batch.sides import TOPIC
-from batch.topics import Extent, extents
 from shared.dead_letters import Origin, headers_for
 from shared.deadline import Deadline
-from shared.errors import ExitCode
+from shared.errors import ExitCode, InputError
 from shared.kafka.columns import NewRecords
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.to_end import Extent, extents
 from shared.kafka.writer import Writer
 from shared.predict import Predictor
 from shared.predictions import PredictionEncoder
@@ -57,6 +58,13 @@ def send(
     elif commit is False:
         writer.abort_transaction()
     writer.close(Deadline.after(5))
+
+
+def delete_records(kafka: KafkaSettings, topic: str, partition: int, before: int) -> None:
+    """Deletes the records of a partition below an offset, as retention does."""
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin.delete_records({TopicPartition(topic, partition): before})
+    admin.close()
 
 
 def snapshot(kafka: KafkaSettings, topic: str, folder: Path, model: Path | None) -> Snapshot:
@@ -116,6 +124,25 @@ def test_records_that_come_later_are_not_in_a_snapshot(
     monkeypatch.setattr("batch.export.extents", then_more)
     manifest = snapshot(kafka, topic, tmp_path / "snapshot", None)
     assert (manifest.rows, manifest.partitions[0].end) == (10, 10)
+
+
+def test_records_that_retention_deletes_meanwhile_end_a_snapshot(
+    kafka: KafkaSettings, topic_factory: MakeTopic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest would otherwise tell of offsets that no part holds."""
+    topic = topic_factory("events", partitions=2)
+    for partition in (0, 1):
+        send(kafka, topic, partition, list(GOOD))
+
+    def then_fewer(settings: KafkaSettings, name: str) -> dict[int, Extent]:
+        found = extents(settings, name)
+        delete_records(kafka, topic, partition=1, before=4)
+        return found
+
+    monkeypatch.setattr("batch.export.extents", then_fewer)
+    with pytest.raises(InputError, match=r"partition 1: the records from offset 0 up to 4 were deleted"):
+        snapshot(kafka, topic, tmp_path / "snapshot", None)
+    assert not (tmp_path / "snapshot" / MANIFEST_FILE).exists()
 
 
 def test_two_snapshots_of_the_same_topic_have_the_same_bytes(
@@ -187,7 +214,7 @@ def test_a_topic_and_the_score_of_its_snapshot_are_identical(
         answer = json.loads(capsys.readouterr().out)
         return code, {name: count for name, count in answer["counts"].items() if count}
 
-    whole = ("--dead-letters", letters)
+    whole = ("--dead-letter-topic", letters)
     assert compare(*whole) == (ExitCode.DONE, {"identical": 10, "rejected_alike": 2})
     # Without their topic the stream's rejections are not known.
     assert compare() == (ExitCode.ANSWER_IS_NO, {"identical": 10, "rejected_on_one": 2})
@@ -210,6 +237,7 @@ def test_a_topic_of_something_else_is_named(
     assert f"topic {topic!r}, partition 0, from offset 0 on: not a prediction" in capsys.readouterr().err
     predictions = topic_factory("predictions")
     assert (
-        main(["compare", f"{TOPIC}{predictions}", sides[0], "--dead-letters", topic, *reach]) != ExitCode.DONE
+        main(["compare", f"{TOPIC}{predictions}", sides[0], "--dead-letter-topic", topic, *reach])
+        != ExitCode.DONE
     )
     assert "is no dead letter" in capsys.readouterr().err

@@ -1,11 +1,15 @@
 """The real consumer on a real Kafka: what stands in the topics afterwards, read by an independent reader."""
 
+import gzip
 import json
 import signal
+from hashlib import sha256
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from shared.dead_letters import BYTES, SHA256, read_headers
 from shared.events import MAX_EVENT_BYTES
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.reader import Reader
@@ -74,6 +78,32 @@ def test_each_bad_event_becomes_a_dead_letter_with_its_own_reason_and_the_rest_i
     assert set(pipeline.committed_content().values()) == {1}
 
 
+def test_compressed_events_beyond_what_a_topic_takes_uncompressed_stop_nothing(kafka: KafkaSettings) -> None:
+    """A topic's limit holds for what is sent, and a compressed batch may hold far more than that."""
+    pipeline = make_pipeline(kafka, partitions=1, event_bytes=1 << 20)
+    # Repeated behind gzip's window, and within that of zstd.
+    stubborn = Random(1).randbytes(900_000) * 2  # noqa: S311 - any bytes that do not repeat sooner
+    assert len(gzip.compress(stubborn)) > 1 << 20
+    large = b'{"customer_id": 1, "feature": 0.7, "note": "' + b"x" * 2_000_000 + b'"}'
+    pipeline.send([event(0, 0.7), large], compression="gzip")
+    pipeline.send([event(2, 0.7)], keys=[bytes(2_000_000)], compression="gzip")
+    pipeline.send([stubborn], keys=[b"key"], compression="zstd")
+    pipeline.send([event(4, 0.7)], keys=[stubborn], compression="zstd")
+    pipeline.send([event(5, 0.7)])
+    done = command("consumer", *pipeline.options(MODEL, "--max-events", "6"))
+    assert done.code == 0, done.errors
+    assert [prediction["customer_id"] for prediction in pipeline.scored()] == [0, 2, 5]
+    assert pipeline.letters() == [(f"{pipeline.events}/0/{offset}", "too_large") for offset in (1, 3, 4)]
+    letters = pipeline.read(pipeline.dead_letters)
+    keys = [key for columns in letters for key in columns.keys]
+    values = [value for columns in letters for value in columns.values]
+    told = [read_headers(columns.headers[row]) for columns in letters for row in range(len(columns))]
+    assert (keys, values) == ([b"1", b"key", None], [large, None, None])
+    assert BYTES not in told[0]
+    assert (told[1][BYTES], told[1][SHA256]) == (str(len(stubborn)), sha256(stubborn).hexdigest())
+    assert (told[2][BYTES], told[2][SHA256]) == (str(len(event(4, 0.7))), sha256(event(4, 0.7)).hexdigest())
+
+
 def test_a_prediction_keeps_its_events_key_and_partition_number(pipeline: Pipeline) -> None:
     pipeline.send([event(number, 0.7) for number in range(30)])
     command("consumer", *pipeline.options(MODEL, "--max-events", "30"))
@@ -106,6 +136,20 @@ def test_sigterm_finishes_the_batch_leaves_the_group_and_exits_0(pipeline: Pipel
     assert command("consumer", *pipeline.options(MODEL, "--until-idle", "1"), timeout=8).code == 0
     content = pipeline.committed_content()
     assert (len(content), set(content.values())) == (20_000, {1})
+
+
+@pytest.mark.parametrize(
+    "asked", [("consumer", "--model", MODEL), ("producer", "--lesson")], ids=lambda a: a[0]
+)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_while_waiting_for_a_broker_ends_it_at_once(
+    asked: tuple[str, ...], number: int, code: int
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with running(*asked, "--bootstrap-servers", address) as waiting:
+        waiting.wait_for("Still waiting for a Kafka broker")
+        # Its broker timeout of 30 s, and the consumer's 20 s to finish in, are not what ends it.
+        assert waiting.end(number, seconds=10) == code
 
 
 def test_ctrl_c_exits_130(pipeline: Pipeline) -> None:

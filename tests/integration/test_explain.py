@@ -44,7 +44,7 @@ def test_stream_and_batch_explain_each_score_alike(
     batch("export", pipeline.events, "--model", model, "--output", snapshot, *reach)
     for output, more in ((scored, ("--explain", "3")), (plain, ())):
         batch("score", snapshot, "--model", model, "--output", output, *more)
-    stream = (f"topic:{pipeline.predictions}", "--dead-letters", pipeline.dead_letters, "--json", *reach)
+    stream = (f"topic:{pipeline.predictions}", "--dead-letter-topic", pipeline.dead_letters, "--json", *reach)
     for output, explained in ((scored, EVENTS), (plain, 0)):
         capsys.readouterr()
         batch("compare", stream[0], output, *stream[1:])

@@ -29,6 +29,7 @@ def lower_limit(kafka: KafkaSettings, topic: str, limit: int) -> None:
     admin.close()
     deadline = Deadline.after(20)
     while (found := describe_topics(kafka, [topic], deadline)[topic]) and found.max_message_bytes != limit:
+        assert not deadline.passed, f"the limit of {topic} did not become {limit}"
         time.sleep(0.05)
 
 

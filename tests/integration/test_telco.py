@@ -121,7 +121,7 @@ def test_every_row_is_identical_to_the_bit_or_rejected_alike(
     batch("export", pipeline.events, "--model", model, "--output", snapshot, *reach)
     batch("score", snapshot, "--model", model, "--output", scored)
     batch("score", telco, "--ignore-case", "--model", model, "--output", from_csv)
-    stream = (f"topic:{pipeline.predictions}", "--dead-letters", pipeline.dead_letters, "--json", *reach)
+    stream = (f"topic:{pipeline.predictions}", "--dead-letter-topic", pipeline.dead_letters, "--json", *reach)
     for output, join in ((scored, "prediction_id"), (from_csv, "customer_id")):
         compared = batch("compare", stream[0], output, *stream[1:], "--on", join)
         counts = json.loads(compared)["counts"]

@@ -9,6 +9,7 @@ import pyarrow as pa
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from batch.sources import ids_of_events, ids_of_rows
 from producer.rows import RowEncoder
 from shared.events import EventParser
 from shared.frame import Parsed
@@ -127,6 +128,9 @@ def check(schema: Schema, batch: pa.RecordBatch, *, text: bool) -> None:
     for rejection in table.rejections:
         event(rejection.reason)
     assert essence(sent) == essence(table), values
+    rejected = [rejection.row for rejection in table.rejections]
+    of_events = ids_of_events([values[row] for row in rejected], schema.key)
+    assert ids_of_rows(batch, rejected, schema, text=text) == of_events, values
     assert [str(i) for i in sent.customer_ids] == [str(i) for i in pa.array(table.customer_ids).to_pylist()]
 
 

@@ -17,10 +17,12 @@ class MemoryKafka:
         polls: What each poll gives: columns, or an error to raise.
         rebalances: Numbers of the polls (from 0) that see a changed assignment.
         failures: By step (`group_metadata`, `begin`, `write`, `flush`, `send_offsets`, `commit_transaction`,
-            `commit`, `rewind`), the errors that its next calls raise.
+            `commit`, `rewind`, `caught_up`), the errors that its next calls raise.
         visible: What a read_committed reader would see.
         committed: The group's offset of each partition.
         calls: Every step, in order.
+        left_until: How many polls it takes until nothing is left.
+        largest: Most bytes of a record that its topics take.
     """
 
     polls: list[Sequence[RecordColumns] | Exception]
@@ -29,6 +31,8 @@ class MemoryKafka:
     visible: list[NewRecords] = field(default_factory=list)
     committed: dict[int, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    left_until: int = 0
+    largest: int = 1 << 30
     on_exhausted: Callable[[], None] = lambda: None
     _polled: int = 0
     _transactional: bool = False
@@ -55,6 +59,11 @@ class MemoryKafka:
     def take_rebalanced(self) -> bool:
         return self._polled - 1 in self.rebalances
 
+    def caught_up(self, timeout: float) -> bool:
+        self._step("caught_up")
+        assert timeout > 0
+        return self._polled >= self.left_until
+
     @property
     def joined(self) -> bool:
         return True
@@ -75,6 +84,13 @@ class MemoryKafka:
         self._step("rewind")
 
     # The sink.
+
+    def too_large(self, records: NewRecords) -> list[int]:
+        return [
+            row
+            for row, (key, value) in enumerate(zip(records.keys, records.values, strict=True))
+            if len(key or b"") + len(value or b"") > self.largest
+        ]
 
     def begin(self) -> None:
         self._step("begin")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.dead_letters import origin_of, read_headers, reason_of
+from shared.dead_letters import MAX_HEADER_BYTES, origin_of, read_headers, reason_of
 from shared.deadline import Deadline
 from shared.kafka.columns import NewRecords, RecordColumns
 from shared.kafka.connection import KafkaSettings
@@ -16,8 +16,6 @@ from shared.kafka.reader import Reader
 from shared.kafka.topics import TopicSpec, create_topics
 from shared.kafka.writer import Writer
 from tests.support.broker import unique
-
-ROOM = str(12 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +47,20 @@ class Pipeline:
             *more,
         ]
 
-    def send(self, values: Sequence[bytes | None], batch_bytes: int | None = None) -> None:
-        """Sends events round the partitions in runs, keyed by their number."""
-        writer = Writer(self.kafka, max_batch_bytes=batch_bytes)
+    def send(
+        self,
+        values: Sequence[bytes | None],
+        batch_bytes: int | None = None,
+        keys: Sequence[bytes] | None = None,
+        compression: str = "none",
+    ) -> None:
+        """Sends events round the partitions in runs, keyed by their number unless keys are given."""
+        settings = self.kafka.model_copy(update={"kafka_option": {"compression_type": compression}})
+        writer = Writer(settings, max_batch_bytes=batch_bytes)
+        given = keys or [str(number).encode() for number in range(len(values))]
         for partition in range(self.partitions):
             numbers = range(partition, len(values), self.partitions)
-            keys = [str(number).encode() for number in numbers]
+            keys = [given[number] for number in numbers]
             now = time.time_ns() // 1_000_000
             writer.write(NewRecords(self.events, partition, keys, [values[n] for n in numbers], now))
         writer.flush(Deadline.after(60))
@@ -96,11 +102,11 @@ class Pipeline:
         return Counter(scored) + Counter([position for position, _ in self.letters()])
 
 
-def make_pipeline(kafka: KafkaSettings, partitions: int = 3) -> Pipeline:
-    """Fresh topics that take 10 MB events."""
+def make_pipeline(kafka: KafkaSettings, partitions: int = 3, event_bytes: int = 11 << 20) -> Pipeline:
+    """Fresh topics that take 10 MB events, or others as large as told."""
     made = Pipeline(kafka, unique("pipeline"), partitions)
-    source = TopicSpec(partitions, configs={"max.message.bytes": str(11 << 20)})
-    target = TopicSpec(partitions, configs={"max.message.bytes": ROOM})
+    source = TopicSpec(partitions, configs={"max.message.bytes": str(event_bytes)})
+    target = TopicSpec(partitions, configs={"max.message.bytes": str(event_bytes + MAX_HEADER_BYTES)})
     topics = {made.events: source, made.predictions: target, made.dead_letters: target}
     create_topics(kafka, topics, Deadline.after(30))
     return made

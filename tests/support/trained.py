@@ -104,7 +104,7 @@ def made_up_customers(inputs: Sequence[Mapping[str, Any]], *, count: int = 1500,
     random = np.random.default_rng(seed)
     customers = list(islice(churn_customers(seed), count))
     rows = [{k: v for k, v in customer.event.items() if k != "TotalCharges" or v} for customer in customers]
-    chances = np.array([customer.churn_probability for customer in customers])
+    chances = sigmoid(np.array([customer.churn_logit for customer in customers]))
     labels = (random.random(count) < chances).astype(np.float64)
     return Training(inputs, rows, labels, key="customerID")
 

@@ -11,11 +11,14 @@ from demo.commands import CommandFailedError, Commands, wait_until
 from demo.figures import busiest_rate
 from shared.deadline import Deadline
 from shared.errors import StalledError
+from shared.kafka.connection import KafkaSettings
+
+NOWHERE = KafkaSettings(bootstrap_servers="nowhere:1", kafka_option={"security_protocol": "SSL"})
 
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Commands:
-    return Commands("nowhere:1", tmp_path, Console(file=io.StringIO()))
+    return Commands(NOWHERE, tmp_path, Console(file=io.StringIO()))
 
 
 def test_the_rate_is_that_of_the_longest_run_of_work() -> None:
@@ -42,8 +45,24 @@ def test_a_command_that_fails_stops_the_demo(commands: Commands) -> None:
 def test_an_answer_of_no_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "says_no.py").write_text("import sys\nprint('{\"agrees\": false}')\nsys.exit(1)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    told = Commands("nowhere:1", tmp_path, Console(file=io.StringIO()))
+    told = Commands(NOWHERE, tmp_path, Console(file=io.StringIO()))
     assert told.answer("says_no") == {"agrees": False}
+
+
+def test_only_how_to_reach_the_broker_is_handed_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is set for commands of one's own must not change what the demo's commands do."""
+    (tmp_path / "tells.py").write_text(
+        "import json, os\nprint(json.dumps({n: v for n, v in os.environ.items() if 'TANDEM' in n}))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for name in ("TANDEM_MODEL", "TANDEM_INPUT_TOPIC", "TANDEM_KAFKA_OPTION"):
+        monkeypatch.setenv(name, "mine")
+    assert Commands(NOWHERE, tmp_path, Console(file=io.StringIO())).answer("tells") == {
+        "TANDEM_BOOTSTRAP_SERVERS": "nowhere:1",
+        "TANDEM_BROKER_TIMEOUT": "30.0",
+        "TANDEM_KAFKA_OPTION": '{"security_protocol": "SSL"}',
+        "TANDEM_LOG_FORMAT": "human",
+    }
 
 
 def test_a_background_command_that_ends_early_is_told_with_its_last_words(commands: Commands) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
-from batch.delimiter import Delimiter
 from batch.model.importing.artifact import read_artifact, refuse_by_content
 from batch.model.importing.build import Trained, Wish, build, plain_name
 from batch.model.importing.described import Described, describe
@@ -18,7 +17,7 @@ from batch.model.importing.mlflow_folder import MlflowFolder, is_mlflow, read_fo
 from batch.model.importing.report import show
 from batch.model.importing.schema_file import read_schema
 from shared.errors import ConfigurationError, ExitCode, ModelError
-from shared.settings import CommandSettings, load
+from shared.settings import CommandSettings, Delimiter, load
 
 _REMOTE: Final = re.compile(r"[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 _PROBABILITY_THRESHOLD: Final = 0.5

@@ -103,6 +103,15 @@ def test_a_customer_who_stands_there_twice_is_duplicated(
     assert found == {"identical": 7, "duplicated": 1, "rejected_alike": 1}
 
 
+def test_a_folder_has_its_own_rejections_whatever_topic_the_consumers_use(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = score(tmp_path, model, ROWS, "one"), score(tmp_path, model, ROWS, "two")
+    monkeypatch.setenv("TANDEM_DEAD_LETTER_TOPIC", "dead-letters")
+    monkeypatch.setenv("TANDEM_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    assert compare(capsys, one, two) == (ExitCode.DONE, {"identical": 8, "rejected_alike": 1})
+
+
 def test_another_model_is_named(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     newer = threshold_model(tmp_path / "newer", version="2")
     one, two = score(tmp_path, model, ROWS, "one"), score(tmp_path, newer, ROWS, "two")

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,31 @@ def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
         file.write(b"half")
         file.write("text")  # type: ignore[arg-type] # on purpose
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_of_another_run_is_left_where_it_is(tmp_path: Path) -> None:
+    """Two runs that were given one folder at the same moment: the second gives up, the first goes on."""
+    with Folder(tmp_path).new_file("part") as first:
+        first.write(b"first")
+        with pytest.raises(InputError, match="cannot be written"), Folder(tmp_path).new_file("part"):
+            pytest.fail("two runs write to one file")
+        first.write(b" run")
+    assert (tmp_path / "part").read_bytes() == b"first run"
+
+
+def test_new_folders_are_brought_to_the_disk_with_those_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    Folder(tmp_path / "a" / "b").create()
+    assert synced == {tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino}
 
 
 def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:

@@ -195,6 +195,14 @@ def test_columns_match_in_any_case_when_told_so(tmp_path: Path, score: Score) ->
     assert [row["churn"] for row in scored(tmp_path / "out")] == [True]
 
 
+def test_columns_of_a_strict_model_match_in_any_case_too(tmp_path: Path, score: Score) -> None:
+    inputs = [{"name": "feature", "type": "number", "default": 0.1}]
+    strict = threshold_model(tmp_path / "strict", inputs=inputs, strict=True)
+    path = write_rows(tmp_path, "csv", [{"CUSTOMER_ID": 1, "Feature": 0.7}])
+    assert score(path, model=strict, ignore_case=True) == ExitCode.DONE
+    assert [row["score"] for row in scored(tmp_path / "out")] == [0.7]
+
+
 def test_a_column_with_a_default_may_be_missing(tmp_path: Path, score: Score) -> None:
     model = linear_model(tmp_path / "linear")
     rows = [{"customer_id": 1, "tenure": 3, "partner": True, "contract": "é"}]

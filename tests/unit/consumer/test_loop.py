@@ -7,11 +7,12 @@ import pytest
 from consumer.budget import Budget
 from consumer.loop import Limits, Loop
 from consumer.scoring import StreamScorer
-from consumer.stop import Stop
 from consumer.transaction import ExactlyOnceOutput
+from shared.errors import BrokerUnreachableError
 from shared.kafka.columns import RecordColumns
 from shared.kafka.errors import BrokerTroubleError, TransactionAbortedError
 from shared.predict import Predictor
+from shared.stop import Stop
 from tests.support.memory import MemoryKafka, lesson_columns
 
 EVENT = b'{"customer_id":1,"feature":0.7}'
@@ -21,7 +22,7 @@ def run(kafka: MemoryKafka, limits: Limits | None = None) -> Loop:
     """Runs a loop over an in-memory Kafka until its polls are used up."""
     stop = Stop(1)
     kafka.on_exhausted = stop.request
-    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters")
+    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters", kafka)
     output = ExactlyOnceOutput(kafka, kafka, 5)
     loop = Loop(kafka, scorer, output, Budget(1_000, 1), stop, limits or Limits())
     loop.run()
@@ -56,6 +57,7 @@ def test_a_broker_in_trouble_is_waited_for() -> None:
     polls: list[Sequence[RecordColumns] | Exception] = [
         BrokerTroubleError("away"),
         [lesson_columns(0, 0, EVENT)],
+        [lesson_columns(0, 0, EVENT)],
     ]
     assert run(MemoryKafka(polls)).ledger.read == 1
 
@@ -79,11 +81,44 @@ def test_a_run_ends_when_idle_but_not_before_partitions_are_assigned() -> None:
     assert loop.ledger.read == 0
 
 
+def test_a_run_is_not_idle_while_anything_is_left() -> None:
+    nothing: list[Sequence[RecordColumns] | Exception] = [[], []]
+    kafka = MemoryKafka([*nothing, [lesson_columns(0, 0, EVENT)]], rebalances={0}, left_until=3)
+    assert run(kafka, Limits(until_idle=1e-9)).ledger.read == 1
+
+
+def test_a_silent_broker_is_not_an_idle_topic() -> None:
+    kafka = MemoryKafka(
+        [[], [lesson_columns(0, 0, EVENT)]],
+        rebalances={0},
+        failures={"caught_up": [BrokerTroubleError("no answer")]},
+    )
+    with pytest.raises(BrokerUnreachableError, match="whether any is left is not known: no answer"):
+        run(kafka, Limits(until_idle=1e-9))
+
+
+def test_what_comes_after_a_failed_poll_is_read_again_from_what_is_committed() -> None:
+    events = [lesson_columns(0, 0, EVENT)]
+    kafka = MemoryKafka([BrokerTroubleError("away"), [], events, events])
+    loop = run(kafka)
+    assert kafka.calls[:2] == ["rewind", "group_metadata"]
+    assert loop.ledger.read == 1
+
+
+def test_a_silent_broker_is_told_of_while_nothing_comes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("consumer.loop._REPORT_SECONDS", 0)
+    run(MemoryKafka([[], []], failures={"caught_up": [BrokerTroubleError("no answer")]}))
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["No answer from the broker for 0 s; waiting"]
+
+
 def test_a_stopped_loop_polls_no_more() -> None:
     kafka = MemoryKafka([[lesson_columns(0, 0, EVENT)]])
     stop = Stop(1)
     stop.request()
-    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters")
+    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters", kafka)
     loop = Loop(kafka, scorer, ExactlyOnceOutput(kafka, kafka, 5), Budget(10, 1), stop, Limits())
     loop.run()
     assert kafka.calls == []

@@ -89,6 +89,17 @@ def test_a_slow_model_shrinks_the_batch_to_one_and_never_below() -> None:
     assert budget.batches == 1
 
 
+def test_a_link_in_the_common_folder_is_not_followed(tmp_path: Path) -> None:
+    with claim("group", "host", tmp_path):
+        (lock,) = tmp_path.iterdir()
+    target = tmp_path / "target"
+    lock.unlink()
+    lock.symlink_to(target)
+    with claim("group", "host", tmp_path) as name:
+        assert name == "host-1"
+    assert not target.exists()
+
+
 def test_instances_on_one_host_get_different_names_and_a_restarted_one_its_own_again(tmp_path: Path) -> None:
     with claim("group", "host", tmp_path) as first, claim("group", "host", tmp_path) as second:
         assert (first, second) == ("host-0", "host-1")

@@ -1,15 +1,20 @@
 """Events of a partition become predictions and dead letters."""
 
+import hashlib
 import json
+from dataclasses import replace
+
+import pytest
 
 from consumer.scoring import StreamScorer
 from shared import dead_letters
+from shared.ledger import LedgerError
 from shared.predict import Predictor
-from tests.support.memory import lesson_columns
+from tests.support.memory import MemoryKafka, lesson_columns
 
 
 def scorer() -> StreamScorer:
-    return StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters")
+    return StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters", MemoryKafka([]))
 
 
 def test_predictions_keep_key_partition_and_position() -> None:
@@ -40,6 +45,40 @@ def test_a_rejection_becomes_a_dead_letter_with_its_bytes_unchanged_and_the_rest
     assert told[dead_letters.MODEL] == "threshold@1"
     assert dead_letters.origin_of(told) == dead_letters.Origin("customers", 0, 40, 1_000)
     assert dead_letters.reason_of(dead_letters.read_headers(letters.headers[1])) == "tombstone"
+
+
+def test_what_the_topics_do_not_take_becomes_a_dead_letter_without_its_bytes() -> None:
+    note = b"n" * 9_000
+    event, letter = b'{"customer_id":1,"feature":0.1}', b'{"customer_id":3,"note":"' + note + b'"}'
+    events = lesson_columns(0, 40, event, event, letter, event)
+    events.keys[1] = b"k" * 9_000
+    events.headers = {1: [("trace", b"t" * 9_000)], 2: [("trace", b"t")]}
+    scored = StreamScorer(
+        Predictor.load("models/threshold"), "predictions", "dead-letters", MemoryKafka([], largest=8_000)
+    ).score(events, now=5)
+    predictions, letters = scored.records
+    assert [json.loads(value or b"")["prediction_id"] for value in predictions.values] == [
+        "customers/0/40",
+        "customers/0/43",
+    ]
+    assert (scored.outcome.total, scored.outcome.rows.tolist()) == (4, [0, 3])
+    assert (letters.keys, letters.values) == ([None, b"k2"], [None, None])
+    assert letters.headers is not None
+    told = [dead_letters.read_headers(headers) for headers in letters.headers]
+    assert not any(name == "trace" for headers in letters.headers for name, _ in headers)
+    assert [one[dead_letters.REASON] for one in told] == ["too_large", "missing_field"]
+    assert [dead_letters.origin_of(one).offset for one in told] == [41, 42]
+    for one, value in zip(told, (event, letter), strict=True):
+        assert one[dead_letters.BYTES] == str(len(value))
+        assert one[dead_letters.SHA256] == hashlib.sha256(value).hexdigest()
+
+
+def test_a_lost_row_is_noticed_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    careless = scorer()
+    part = Predictor.load("models/threshold").score_json([b'{"customer_id":1,"feature":0.1}'])
+    monkeypatch.setattr(Predictor, "score_json", lambda *_: replace(part, total=2))
+    with pytest.raises(LedgerError, match="customers/0: 2 rows read, but 1 scored and 0 rejected"):
+        careless.score(lesson_columns(0, 0, b"one", b"two"), now=1)
 
 
 def test_scoring_again_writes_the_same_bytes() -> None:

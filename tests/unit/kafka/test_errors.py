@@ -67,6 +67,15 @@ def test_other_errors_pass_unchanged() -> None:
         raise ZeroDivisionError
 
 
+def test_a_codec_that_cannot_be_read_is_told_with_what_to_install() -> None:
+    with (
+        pytest.raises(ConfigurationError, match=r"compressed in a way.*zstd") as caught,
+        translated("reading"),
+    ):
+        raise client.UnsupportedCodecError("Libraries for zstd compression codec not found")
+    assert "requirements.lock" in str(caught.value)
+
+
 def test_exit_codes_say_what_to_do_next() -> None:
     assert BrokerRefusedError("x").exit_code == ExitCode.FENCED_OR_STALLED
     assert RecordTooLargeError("topic", 0).exit_code == ExitCode.USAGE

@@ -2,15 +2,18 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from kafka import errors as client
 
 from shared.deadline import Deadline
 from shared.errors import ExitCode, FencedError, StalledError
+from shared.kafka.columns import NewRecords
 from shared.kafka.errors import BrokerTroubleError, RecordTooLargeError
+from shared.kafka.pending import BatchFuture
 from shared.kafka.public import start_step
-from shared.kafka.writer import BatchFuture
+from shared.kafka.writer import Writer
 
 
 class Answer:
@@ -67,6 +70,28 @@ def test_a_batch_that_the_broker_finds_too_large_lets_the_limit_be_read_again(ra
     with pytest.raises(RecordTooLargeError):
         future(raised, forgotten).result(Deadline.after(0))
     assert forgotten == ["out"]
+
+
+def test_what_was_sent_before_a_batch_that_could_not_be_is_still_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = future(42)
+    answers: Iterator[BatchFuture | Exception] = iter([sent, client.KafkaTimeoutError("full")])
+
+    def send(*_: object) -> BatchFuture:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    records = NewRecords("out", 0, [None], [b""], 1)
+    writer = Writer.__new__(Writer)
+    writer._open = []
+    monkeypatch.setattr(writer, "_batches", lambda _: [(records, 0), (records, 0)])
+    monkeypatch.setattr(writer, "_send", send)
+    with pytest.raises(BrokerTroubleError):
+        writer.write(records)
+    assert writer._open == [sent]
 
 
 class Producer:

@@ -13,6 +13,7 @@ import pytest
 from producer.message import Message
 from producer.rows import FileRows, RowEncoder
 from shared.errors import InputError
+from shared.events import MAX_EVENT_BYTES
 from shared.schema import Input, Schema
 
 SCHEMA = Schema(
@@ -26,9 +27,11 @@ SCHEMA = Schema(
 )
 
 
-def encoded(columns: dict[str, pa.Array], *, text: bool = False) -> list[dict[str, Any]]:
+def encoded(
+    columns: dict[str, pa.Array], schema: Schema = SCHEMA, *, text: bool = False
+) -> list[dict[str, Any]]:
     batch = pa.RecordBatch.from_pydict(columns)
-    return [json.loads(message.value or b"") for message in RowEncoder(SCHEMA).messages(batch, text=text)]
+    return [json.loads(message.value or b"") for message in RowEncoder(schema).messages(batch, text=text)]
 
 
 def sent(path: Path, **options: Any) -> list[Message]:
@@ -39,7 +42,7 @@ def test_cells_of_a_csv_are_typed_by_the_model(tmp_path: Path) -> None:
     path = tmp_path / "customers.csv"
     path.write_text("customerID,tenure,TotalCharges,senior,note\n007,12,1e2,TRUE,12\n8, 3 ,5.50,no,\n")
     assert [message.value for message in sent(path)] == [
-        b'{"customerID":"007","tenure":12,"TotalCharges":100.0,"senior":true,"note":"12"}',
+        b'{"customerID":"007","tenure":12,"TotalCharges":100.0,"senior":true}',
         b'{"customerID":"8","tenure":3,"TotalCharges":5.5,"senior":"no"}',
     ]
     assert [message.key for message in sent(path)] == [b"007", b"8"]
@@ -72,8 +75,29 @@ def test_columns_are_matched_in_any_case_when_told_so(tmp_path: Path) -> None:
         "tenure": 2,
         "TotalCharges": 3.5,
         "senior": True,
+    }
+
+
+def test_a_strict_models_columns_are_all_sent_and_matched_in_any_case(tmp_path: Path) -> None:
+    path = tmp_path / "lower.csv"
+    path.write_text("customerid,tenure,totalcharges,SENIOR,Other\n1,2,3.5,true,x\n")
+    strict = SCHEMA.model_copy(update={"strict": True})
+    (message,) = FileRows(path, strict, ignore_case=True)
+    assert json.loads(message.value or b"") == {
+        "customerID": "1",
+        "tenure": 2,
+        "TotalCharges": 3.5,
+        "senior": True,
         "Other": "x",
     }
+
+
+def test_a_column_that_the_model_ignores_is_not_sent_however_large(tmp_path: Path) -> None:
+    """The row is scored in batch, where nobody reads that column; its event must not be too large."""
+    path = tmp_path / "rows.parquet"
+    row = {"customerID": ["a"], "tenure": [1], "TotalCharges": [2.0], "letter": ["x" * 2 * MAX_EVENT_BYTES]}
+    pq.write_table(pa.table(row), path)
+    assert [message.value for message in sent(path)] == [b'{"customerID":"a","tenure":1,"TotalCharges":2.0}']
 
 
 def test_rows_that_are_not_whole_are_skipped_counted_and_said(
@@ -107,6 +131,7 @@ def test_lines_of_ndjson_are_sent_as_the_bytes_they_are(tmp_path: Path) -> None:
 
 
 def test_typed_values_are_sent_as_their_number_or_text() -> None:
+    strict = SCHEMA.model_copy(update={"strict": True})
     assert encoded(
         {
             "tenure": pa.array([1, None], pa.int8()),
@@ -117,7 +142,8 @@ def test_typed_values_are_sent_as_their_number_or_text() -> None:
             "zoned": pa.array([0, None], pa.timestamp("s", "America/New_York")),
             "day": pa.array([1, None], pa.date32()),
             "word": pa.array(["a", None]).dictionary_encode(),
-        }
+        },
+        strict,
     ) == [
         {
             "tenure": 1,

@@ -88,7 +88,7 @@ def parse(cells: list[str]) -> Parsed:
 @example("\xa01")
 @example("infinity")
 @example("0x1p3")
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_the_quick_cast_of_a_column_reads_what_the_cell_s_own_rule_reads(cell: str) -> None:
     value = read_cell(cell, "number")
     readable = isinstance(value, float) and math.isfinite(value)

@@ -19,6 +19,7 @@ from shared.errors import (
     StalledError,
     TandemError,
 )
+from shared.kafka.errors import BrokerTroubleError
 from shared.ledger import LedgerError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[3]
     ("kind", "code"),
     [
         (AnswerIsNo, 1),
-        (LedgerError, 1),
+        (LedgerError, 70),
         (ConfigurationError, 2),
         (InputError, 3),
         (ModelError, 3),
@@ -64,20 +65,22 @@ def test_an_interrupt_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == "interrupted\n"
 
 
-@pytest.mark.parametrize("lines", [1, 100_000])
-def test_a_reader_that_goes_away_is_no_error(lines: int) -> None:
+@pytest.mark.parametrize("unbuffered", [False, True])
+@pytest.mark.parametrize("status", [0, 1])
+@pytest.mark.parametrize("lines", [1, 20_000])
+def test_a_reader_that_goes_away_changes_no_answer(lines: int, status: int, unbuffered: bool) -> None:
     program = (
         "import sys; from shared.command import run\n"
         "def command(_):\n"
         "    sys.stdin.read()\n"  # until the reader has gone
         f"    for line in range({lines}): print(line)\n"
-        "    return 0\n"
+        f"    return {status}\n"
         "sys.exit(run(command, []))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1" if unbuffered else ""},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -89,7 +92,19 @@ def test_a_reader_that_goes_away_is_no_error(lines: int) -> None:
     process.stdin.close()
     said = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(timeout=60), said) == (0, b"")
+    assert (process.wait(timeout=60), said) == (status, b"")
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("what nobody foresaw"), BrokenPipeError("a socket's")])
+def test_what_nobody_foresaw_is_told_apart_from_an_answer(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    def command(_arguments: Sequence[str]) -> int:
+        raise error
+
+    assert run(command, []) == 70
+    assert "please report it" in caplog.text
+    assert f"{type(error).__name__}: {error}" in caplog.text
 
 
 def nothing(_arguments: Sequence[str]) -> int:
@@ -125,3 +140,15 @@ def test_without_a_known_command_the_commands_are_listed(
     text = captured.out if code == 0 else captured.err
     assert text.startswith(f"{said}usage: python -m batch COMMAND ...\n\n  score   Scores a file.\n")
     assert text.endswith("python -m batch COMMAND --help shows its options.\n")
+
+
+def test_trouble_that_nobody_could_recover_from_ends_as_a_broker_that_does_not_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command(_arguments: Sequence[str]) -> int:
+        raise BrokerTroubleError("Kafka gave no answer while describing topics: timed out")
+
+    assert run(command, []) == 4
+    assert capsys.readouterr().err.startswith(
+        "error: Kafka gave no answer while describing topics: timed out\n"
+    )

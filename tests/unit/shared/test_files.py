@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from shared.errors import InputError
 from shared.events import MAX_EVENT_BYTES
-from shared.files import Chunk, check_file, expand, find_sources, read_file
+from shared.files import Chunk, check_file, find_sources, read_file
 from shared.formats import csv_text, ndjson
 from shared.schema import Reason
 
@@ -281,7 +282,8 @@ def test_folders_and_patterns_stand_for_their_files(tmp_path: Path) -> None:
         write(tmp_path / name, b"")
     names = [source.name for source in find_sources([str(tmp_path)])]
     assert names == ["a/x.csv", "a/y.ndjson", "b/x.csv", "c/X.CSV"]
-    assert expand([str(tmp_path / "?" / "*.csv")]) == [tmp_path / "a/x.csv", tmp_path / "b/x.csv"]
+    matched = [source.path for source in find_sources([str(tmp_path / "?" / "*.csv")])]
+    assert matched == [tmp_path / "a/x.csv", tmp_path / "b/x.csv"]
     assert [source.name for source in find_sources([str(tmp_path / "*" / "x.csv")])] == ["a/x.csv", "b/x.csv"]
 
 
@@ -331,3 +333,12 @@ def test_pieces_tell_how_far_the_file_is_read(tmp_path: Path) -> None:
     done = [chunk.done for chunk in read_file(path, batch_rows=10_000)]
     assert done == sorted(done)
     assert 0 < done[0] <= done[-1] == 1.0
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ndjson", "parquet"])
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / os.fsdecode(f"caf\u00e9.{suffix}".encode("latin-1")), b"")
+    for look in (lambda: find_sources([str(tmp_path)]), lambda: check_file(path)):
+        with pytest.raises(InputError) as caught:
+            look()
+        assert caught.value.message == f"{tmp_path}/caf\\xe9.{suffix}: the name is not UTF-8"

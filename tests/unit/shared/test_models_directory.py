@@ -126,6 +126,8 @@ def test_an_artifact_stands_inside_the_directory(
         ({"kind": "oracle"}, f"kind 'oracle' is unknown\nKnown kinds: {', '.join(KINDS)}."),
         ({"treshold": 0.5}, "treshold: Extra inputs are not permitted"),
         ({"threshold": "high"}, "threshold: Input should be a valid number"),
+        ({"threshold": "0.5"}, "threshold: Input should be a valid number"),
+        ({"threshold": True}, "threshold: Input should be a valid number"),
         ({"threshold": float("nan")}, "threshold: Input should be a finite number"),
         ({"name": "a name"}, "name: String should match pattern"),
         ({"name": "x" * 101}, "name: String should have at most 100 characters"),
@@ -206,7 +208,9 @@ def weights(**changes: Any) -> dict[str, Any]:
         (weights(contract={"monthly": 1}), "input 'contract' needs one weight for each of its categories"),
         (weights(contract=1), "input 'contract' needs one weight for each of its categories"),
         (weights(tenure={"a": 1}), "input 'tenure' is no category and needs one number as its weight"),
-        (weights(tenure=float("inf")), "the coefficients are damaged at weights.tenure"),
+        (weights(tenure=float("inf")), "damaged at weights.tenure: Input should be a finite number"),
+        (weights(tenure="0.5"), "damaged at weights.tenure: Input should be a valid number"),
+        (weights(contract={"monthly": "x"}), "damaged at weights.contract.monthly: Input should be a valid"),
         ({**weights(), "link": "probit"}, "damaged at link: Input should be 'logistic' or 'identity'"),
         ({"link": "logistic", "weights": WEIGHTS}, "the coefficients are damaged at intercept"),
         ([], "the coefficients are damaged at the file"),
@@ -231,6 +235,12 @@ def test_a_linear_model_weighs_no_strings(tmp_path: Path) -> None:
     assert "Declare it as a category with its values." in str(caught.value)
 
 
+def test_a_linear_model_weighs_nothing_that_is_missing(tmp_path: Path) -> None:
+    inputs = [*INPUTS[:-1], {**INPUTS[-1], "missing": "nan"}]
+    with pytest.raises(ModelError, match="input 'contract' may be missing, and a linear model has no weight"):
+        linear_model(tmp_path / "m", inputs=inputs)
+
+
 def test_a_linear_model_needs_its_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = change_model(linear_model(tmp_path / "m"), artifact=None)
     assert "artifact: a linear model needs one" in refusal(directory, capsys)
@@ -252,7 +262,8 @@ def test_the_model_s_hash_tells_of_all_that_a_prediction_depends_on(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     declaration = read_model(linear_model(tmp_path / "m")).declaration
-    changed = declaration.model_validate(declaration.model_dump() | changes)
+    content = json.dumps(declaration.model_dump() | changes)
+    changed = declaration.model_validate_json(content)
     assert digest(changed) != digest(declaration)
 
 

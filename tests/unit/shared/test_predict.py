@@ -146,13 +146,17 @@ def test_an_empty_batch_is_an_empty_outcome(tmp_path: Path) -> None:
         assert (outcome.total, len(outcome.scores), outcome.rejections) == (0, 0, ())
 
 
-def test_a_sum_beyond_float64_is_no_warning_and_no_score(tmp_path: Path) -> None:
+def test_a_sum_beyond_float64_is_no_warning(tmp_path: Path) -> None:
     inputs = [{"name": "a", "type": "number"}, {"name": "b", "type": "number"}]
     golden = [{"customer_id": 1, "a": 1, "b": 1}]
-    directory = linear_model(
-        tmp_path / "m", inputs=inputs, weights={"a": 1e10, "b": 1e10}, link="identity", golden=golden
-    )
-    predictor = Predictor.load(directory)
-    for a, b in ((1e308, 0), (1e308, -1e308)):
-        outcome = predictor.score_one({"customer_id": 1, "a": a, "b": b})
+
+    def score(link: str, a: float, b: float) -> Outcome:
+        weights = {"a": 1e10, "b": 1e10}
+        directory = linear_model(tmp_path / link, inputs=inputs, weights=weights, link=link, golden=golden)
+        return Predictor.load(directory).score_one({"customer_id": 1, "a": a, "b": b})
+
+    assert score("logistic", 1e308, 0).scores.tolist() == [1]
+    assert score("logistic", -1e308, 0).scores.tolist() == [0]
+    for outcome in (score("identity", 1e308, 0), score("logistic", 1e308, -1e308)):
         assert outcome.rejections[0].reason is Reason.MODEL_ERROR
+        assert outcome.rejections[0].detail == "the model's score is not a finite number"

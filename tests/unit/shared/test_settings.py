@@ -1,5 +1,6 @@
 """Options come from flags and TANDEM_ variables; a mistake is a sentence that names both."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,11 @@ from shared.settings import CommandSettings, color_wanted, load, shown
 PROGRAM = "python -m example"
 
 
+class Care(StrEnum):
+    TOP_SPEED = "top-speed"
+    TOP_CARE = "top-care"
+
+
 class Example(CommandSettings):
     """Does an example.
 
@@ -24,9 +30,11 @@ class Example(CommandSettings):
     source: CliPositionalArg[Path] = Field(description="What to read.")
     batch_size: Annotated[int, Field(ge=1, le=100, description="Rows at once.")] = 50
     mode: Literal["quick", "exact"] = Field(default="exact", description="How.")
+    care: Care = Field(default=Care.TOP_CARE, description="How careful.")
     verbose: bool = Field(default=False, description="Say more.")
     client_option: dict[str, str] = Field(default={}, description="More.")
     password: SecretStr | None = Field(default=None, min_length=8, description="A secret.")
+    pin: SecretStr = Field(default=SecretStr("12345678"), min_length=8, description="Another.")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Example":
@@ -88,14 +96,17 @@ def test_a_secret_shows_in_no_sentence_and_no_list() -> None:
         "source": "in.csv",
         "batch_size": "50",
         "mode": "exact",
+        "care": "top-care",
         "verbose": "False",
         "client_option": "",
         "password": "***",
+        "pin": "***",
     }
     assert "correct horse" not in f"{settings!r} {settings}"
-    said = complaint("in.csv", "--password", "hunter2")
-    assert "--password or TANDEM_PASSWORD: Value should have at least 8 items" in said
-    assert "hunter2" not in said
+    for name in ("password", "pin"):
+        said = complaint("in.csv", f"--{name}", "hunter2")
+        assert f"--{name} or TANDEM_{name.upper()}: Value should have at least 8 items" in said
+        assert "hunter2" not in said
 
 
 def test_secrets_among_the_client_s_options_are_masked() -> None:
@@ -125,6 +136,36 @@ def test_help_has_the_example_and_every_option(capsys: pytest.CaptureFixture[str
     assert "\n    python -m example in.csv --batch-size 10 --mode quick\n" in said
     for part in ("usage: python -m example", "SOURCE", "--batch-size", "Rows at once.", "{quick,exact}"):
         assert part in said
+
+
+def test_help_shows_choices_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        loaded("--help")
+    said = capsys.readouterr().out
+    assert "[--care {top-speed,top-care}]" in said
+    assert "How careful. (default: top-care)" in said
+    assert loaded("in.csv", "--care", "top-speed").care is Care.TOP_SPEED
+    assert "--care or TANDEM_CARE: Input should be 'top-speed' or 'top-care'" in complaint(
+        "in.csv", "--care", "none"
+    )
+
+
+def test_a_required_option_has_no_brackets_in_the_usage_and_may_come_from_its_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Demanding(CommandSettings):
+        """Demands."""
+
+        model: Path = Field(description="The model.")
+        rate: float = Field(default=1.0, description="How fast.")
+
+    with pytest.raises(SystemExit):
+        load(Demanding, ["--help"], PROGRAM)
+    assert "usage: python -m example [-h] --model PATH [--rate X]\n" in capsys.readouterr().out
+    with pytest.raises(ConfigurationError, match="--model or TANDEM_MODEL: Field required"):
+        load(Demanding, [], PROGRAM)
+    monkeypatch.setenv("TANDEM_MODEL", "mine")
+    assert load(Demanding, [], PROGRAM).model == Path("mine")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""Progress and summaries: a live bar on a terminal, a plain line now and then elsewhere."""
+"""Progress and summaries: a live bar on a terminal, a line in the log now and then elsewhere."""
 
-import sys
+import logging
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -12,6 +12,8 @@ from rich.table import Table
 
 from shared.settings import color_wanted
 
+logger = logging.getLogger(__name__)
+
 _SECONDS_BETWEEN_LINES: Final = 5.0
 
 
@@ -20,6 +22,9 @@ class Meter:
 
     Args:
         unit: What is counted: `rows`.
+
+    Attributes:
+        count: How many are done.
     """
 
     def __init__(self, unit: str = "rows") -> None:
@@ -35,14 +40,13 @@ class Meter:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TextColumn("{task.fields[counted]}"),
+                TextColumn("{task.fields[told]}"),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task("", total=1.0, counted="")
+            self._task = self._bar.add_task("", total=None, told="")
         return self
 
     def __exit__(
@@ -51,29 +55,26 @@ class Meter:
         if self._bar is not None:
             self._bar.stop()
 
-    @property
-    def seconds(self) -> float:
-        """Seconds since the beginning."""
-        return time.monotonic() - self._begin
-
-    def add(self, count: int, what: str, share: float) -> None:
+    def add(self, count: int, what: str, share: float | None) -> None:
         """Tells of progress.
 
         Args:
-            count: How many more rows are done.
+            count: How many more are done.
             what: What is being worked on.
-            share: How much of all work is done, from 0 to 1.
+            share: How much of all work is done, from 0 to 1; None when that is not known.
         """
         self.count += count
-        counted = f"{self.count:,} {self._unit}  {self.count / max(self.seconds, 1e-9):,.0f}/s"
-        if self._bar is not None:
-            self._bar.update(self._task, description=what, completed=share, counted=counted)
-            return
         now = time.monotonic()
-        if now - self._last_line >= _SECONDS_BETWEEN_LINES:
+        seconds = now - self._begin
+        told = f"{self.count:,} {self._unit}, {self.count / max(seconds, 1e-9):,.0f}/s"
+        told += "" if share is None else f", {share:.0%}"
+        if self._bar is not None:
+            total = None if share is None else 1.0
+            self._bar.update(self._task, description=what, total=total, completed=share or 0.0, told=told)
+        elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            left = self.seconds * (1 - share) / share if share else 0.0
-            print(f"{what}: {counted}, {share:.0%}, about {left:.0f} s left", file=sys.stderr, flush=True)
+            left = f", about {seconds * (1 - share) / share:.0f} s left" if share else ""
+            logger.info("%s: %s%s", what, told, left)
 
 
 def show_summary(lines: Mapping[str, str]) -> None:
