@@ -258,7 +258,8 @@ _ANY: Final[TypeAdapter[Manifest]] = TypeAdapter(Annotated[Manifest, Field(discr
 def settings_of(settings: CommandSettings) -> dict[str, str]:
     """The settings of a run as text: all on which its results can depend."""
     silent = {"output", *LogSettings.model_fields}
-    return {name: value for name, value in shown(settings).items() if name not in silent}
+    unset = {name for name in type(settings).model_fields if getattr(settings, name) is None}
+    return {name: value for name, value in shown(settings).items() if name not in silent | unset}
 
 
 def write_manifest(folder: Folder, manifest: Manifest) -> None:

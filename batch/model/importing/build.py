@@ -184,7 +184,7 @@ def _declare(trained: Trained, wish: Wish, *, rows: str) -> Declaration:
                 "kind": artifact.kind,
                 "description": wish.description,
                 "key": schema.key,
-                "inputs": _dumped(schema),
+                "inputs": tuple(_dumped(schema)),
                 "threshold": wish.threshold,
                 "outputs": {"decision": wish.decision},
                 "artifact": {
@@ -194,7 +194,7 @@ def _declare(trained: Trained, wish: Wish, *, rows: str) -> Declaration:
                 "execution": {"rows": rows},
                 "provenance": dict(trained.provenance),
                 # The real ones are made by scoring with this very declaration.
-                "golden": [{"event": {}, "score": 0.0}],
+                "golden": ({"event": {}, "score": 0.0},),
             }
         )
     except ValidationError as error:

@@ -30,7 +30,7 @@ def test_the_model_is_the_one_that_is_named_or_the_one_that_made_up_customers_ar
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("TANDEM_MODEL", raising=False)
-    assert model_of() == shipped_model("churn")
+    assert model_of() == shipped_model("churn-linear")
     assert model_of("--model", "mine") == Path("mine")
 
 
