@@ -33,13 +33,13 @@ def test_killed_and_restarted_consumers_lose_nothing(kafka: KafkaSettings, guara
         for number in range(EVENTS)
     ]
     pipeline.send(values, batch_bytes=16_000)
-    work = ("--guarantee", guarantee, "--batch-events", "2000", "--until-idle", "5")
+    work = ("--guarantee", guarantee, "--batch-events", "500", "--until-idle", "5")
     options = pipeline.options(MODEL, *work, *SESSION)
     for _ in range(KILLS):
         with running("consumer", *options) as consumer:
             consumer.wait_for('"Ready"')
             # Not a wait for a condition: the kill is to fall at a random moment of the work.
-            time.sleep(rng.uniform(0.05, 0.4))
+            time.sleep(rng.uniform(0.02, 0.15))
             assert consumer.end(signal.SIGKILL) == -signal.SIGKILL
     with running("consumer", *options) as consumer:
         assert consumer.process.wait(120) == 0
