@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from shared.kafka.connection import KafkaSettings
-from shared.logs import LogFormat
+from shared.logs import LogSettings
 from shared.settings import CommandSettings
 
 
@@ -19,7 +19,7 @@ class Guarantee(StrEnum):
     AT_LEAST_ONCE = "at-least-once"
 
 
-class ConsumerSettings(KafkaSettings, CommandSettings):
+class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
     """Scores events as they arrive and publishes predictions, until it is told to stop.
 
     Every option can also be given as a variable: --input-topic is TANDEM_INPUT_TOPIC.
@@ -63,10 +63,6 @@ class ConsumerSettings(KafkaSettings, CommandSettings):
     shutdown_timeout: float = Field(20.0, gt=0, description="Seconds to finish in after SIGTERM or Ctrl-C.")
     max_events: int | None = Field(None, ge=1, description="End after this many events.")
     until_idle: float | None = Field(None, gt=0, description="End when nothing came for this many seconds.")
-    log_format: LogFormat = Field("auto", description="human, json, or auto: human on a terminal.")
-    log_level: str = Field(
-        "info", pattern="(?i)^(debug|info|warning|error)$", description="Least level shown."
-    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -8,32 +8,41 @@ zone). In a text table (a CSV file) shared/cells.py says what a cell stands for.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from shared import times
 from shared.cells import blank_to_null, read_cell, read_id
+from shared.conversions import (
+    WRONG_TYPE,
+    Array,
+    Mask,
+    all_wrong,
+    booleans,
+    category_codes,
+    nulls,
+    numbers,
+    read_numbers,
+    read_whole,
+    strings,
+    time_problems,
+    typed_ids,
+)
 from shared.frame import (
     MISSING_CODE,
     PROBLEM_CODE,
-    UNKNOWN_CODE,
     VALUE_PROBLEMS,
     Column,
     Frame,
     Parsed,
     check_column,
-    without_negative_zero,
 )
 from shared.schema import (
     EVENT_ID,
-    MAX_ID_LENGTH,
-    MAX_INT64,
-    MIN_INT64,
     OCCURRED_AT,
     Input,
     InputType,
@@ -41,15 +50,9 @@ from shared.schema import (
     Rejection,
     Schema,
     detail_for,
-    is_rfc3339,
 )
 
-Array: TypeAlias = pa.Array
-Mask = npt.NDArray[np.bool_]
-
 _MISSING: Final = PROBLEM_CODE[Reason.MISSING_FIELD]
-_WRONG_TYPE: Final = PROBLEM_CODE[Reason.WRONG_TYPE]
-_OUT_OF_RANGE: Final = PROBLEM_CODE[Reason.OUT_OF_RANGE]
 _UNKNOWN_FIELD: Final = len(VALUE_PROBLEMS)
 
 
@@ -91,7 +94,7 @@ class TableParser:
         customer_ids = self._ids(problems, 0, key, self._schema.key_type, text=text, required=True)
         event_ids = self._ids(problems, 1, event_id, None, text=text, required=False)
         if occurred_at is not None:
-            problems.add(2, _time_problems(occurred_at))
+            problems.add(2, time_problems(occurred_at))
         columns: dict[str, Column] = {}
         for place, feature in enumerate(self._schema.features, 3):
             column, found = self._column(feature, self._find(batch, feature.name, text), count, text)
@@ -133,9 +136,9 @@ class TableParser:
             return pa.nulls(count, pa.string())
         if pt.is_dictionary(array.type):
             array = array.dictionary_decode()
-        ids, found = _read_whole(array) if text and declared == "integer" else _typed_ids(array, declared)
+        ids, found = read_whole(array) if text and declared == "integer" else typed_ids(array, declared)
         if array.null_count:
-            found[_nulls(array)] = _MISSING if required else 0
+            found[nulls(array)] = _MISSING if required else 0
         problems.add(place, found)
         return ids
 
@@ -145,7 +148,7 @@ class TableParser:
         """One feature as a frame holds it, and its problems (None when there are none)."""
         if array is None:
             array = pa.nulls(count)
-        missing = _nulls(array) if array.null_count else None
+        missing = nulls(array) if array.null_count else None
         column, wrong = self._convert(feature, array, text)
         if missing is not None and not feature.required:
             column = column.copy()
@@ -155,7 +158,7 @@ class TableParser:
             return column, found
         problems = np.zeros(count, np.int8) if found is None else found
         if wrong is not None:
-            problems[wrong] = _WRONG_TYPE
+            problems[wrong] = WRONG_TYPE
         if missing is not None:
             problems[missing] = _MISSING if feature.required else 0
         return column, problems
@@ -163,19 +166,19 @@ class TableParser:
     def _convert(self, feature: Input, array: Array, text: bool) -> tuple[Column, Mask | None]:
         """The values as a frame holds them, and where they have the wrong type (None: nowhere)."""
         if feature.type == "category":
-            return _codes(array, self._categories[feature.name])
+            return category_codes(array, self._categories[feature.name])
         if feature.type == "string":
-            return _strings(array)
+            return strings(array)
         if text:
-            return _read_numbers(array, feature.type)
-        numeric = _numbers(array) if feature.numeric else _booleans(array)
-        return _all_wrong(array, np.float64) if numeric is None else (numeric, None)
+            return read_numbers(array, feature.type)
+        numeric = numbers(array) if feature.numeric else booleans(array)
+        return all_wrong(array, np.float64) if numeric is None else (numeric, None)
 
     def _refuse_unknown(self, batch: pa.RecordBatch, problems: _Problems, text: bool) -> None:
         for place, name in enumerate(batch.schema.names):
             array = None if name in self._schema.fields else self._find(batch, name, text)
             if array is not None:
-                present = ~_nulls(array)
+                present = ~nulls(array)
                 code = present.astype(np.int8) * np.int8(_UNKNOWN_FIELD)
                 problems.add(len(self._schema.fields) + place, code)
 
@@ -253,133 +256,3 @@ def _filler(feature: Input) -> Any:
         values = feature.values or ()
         return MISSING_CODE if feature.default is None else values.index(str(feature.default))
     return np.nan if feature.default is None else feature.default
-
-
-def _nulls(array: Array) -> Mask:
-    nulls: Mask = pc.is_null(array).to_numpy(zero_copy_only=False)
-    return nulls
-
-
-def _all_wrong(array: Array, dtype: Any) -> tuple[Column, Mask]:
-    return np.zeros(len(array), dtype), np.ones(len(array), np.bool_)
-
-
-def _numbers(array: Array) -> npt.NDArray[np.float64] | None:
-    """float64 values (0 for null), or None when the column holds no numbers."""
-    if pt.is_decimal(array.type):
-        # Through its digits, which are read correctly rounded; a direct cast is not.
-        array = array.cast(pa.string()).cast(pa.float64())
-    if pt.is_floating(array.type):
-        array = array.cast(pa.float64())
-    elif not pt.is_integer(array.type):
-        return None
-    values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
-    return without_negative_zero(values.astype(np.float64, copy=False))
-
-
-def _booleans(array: Array) -> npt.NDArray[np.float64] | None:
-    if not pt.is_boolean(array.type):
-        return None
-    values: npt.NDArray[np.float64] = pc.fill_null(array, False).cast(pa.float64()).to_numpy()
-    return values
-
-
-def _read_numbers(cells: Array, declared: InputType) -> tuple[Column, Mask | None]:
-    """Cells of text as float64, and where they cannot be read (None: nowhere)."""
-    if declared != "boolean":
-        try:
-            values = pc.fill_null(cells.cast(pa.float64()), 0).to_numpy(zero_copy_only=False)
-        except pa.ArrowInvalid:
-            pass  # some cell needs a closer look, below
-        else:
-            # Arrow also reads nan and inf, which are no numbers here.
-            if np.isfinite(values).all():
-                return without_negative_zero(values), None
-    read = [None if cell is None else read_cell(cell, declared) for cell in cells.to_pylist()]
-    wrong = np.array([isinstance(value, str) for value in read], np.bool_)
-    numbers = [0.0 if value is None or isinstance(value, str) else float(value) for value in read]
-    return without_negative_zero(np.array(numbers, np.float64)), wrong
-
-
-def _read_whole(cells: Array) -> tuple[Array, npt.NDArray[np.int8]]:
-    """Cells of text as int64, and the problem of those that are none."""
-    read = [None if cell is None else read_id(cell, "integer") for cell in cells.to_pylist()]
-    found = np.zeros(len(read), np.int8)
-    for row, value in enumerate(read):
-        if isinstance(value, str):
-            found[row] = _WRONG_TYPE
-        elif value is not None and not MIN_INT64 <= value <= MAX_INT64:
-            found[row] = _OUT_OF_RANGE
-    ids = [None if bad else value for value, bad in zip(read, found.tolist(), strict=True)]
-    return pa.array(ids, pa.int64()), found
-
-
-def _typed_ids(array: Array, declared: InputType | None) -> tuple[Array, npt.NDArray[np.int8]]:
-    """Ids of a type that was declared, integers as int64, and the problem of those that are none."""
-    count = len(array)
-    if not _is_id_type(array.type, declared):
-        return pa.nulls(count, pa.string()), np.full(count, _WRONG_TYPE, np.int8)
-    found = np.zeros(count, np.int8)
-    beyond = None
-    if pt.is_uint64(array.type):
-        beyond = pc.greater(array, pa.scalar(MAX_INT64, pa.uint64()))
-    elif pt.is_string(array.type):
-        beyond = pc.greater(pc.utf8_length(array), MAX_ID_LENGTH)
-    if beyond is not None:
-        found[pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)] = _OUT_OF_RANGE
-    return (array.cast(pa.int64(), safe=False) if pt.is_integer(array.type) else array), found
-
-
-def _is_id_type(kind: pa.DataType, declared: InputType | None) -> bool:
-    accepted: dict[InputType | None, Callable[[pa.DataType], bool]] = {
-        "integer": pt.is_integer,
-        "string": pt.is_string,
-        None: lambda kind: pt.is_integer(kind) or pt.is_string(kind),
-    }
-    return bool(pt.is_null(kind) or accepted[declared](kind))
-
-
-def _codes(array: Array, categories: Array) -> tuple[Column, Mask | None]:
-    """Category codes; 0 stands for null until the caller says what does."""
-    if pt.is_null(array.type):
-        return np.zeros(len(array), np.int32), None
-    if pt.is_dictionary(array.type):
-        by_entry = _codes(array.dictionary, categories)[0]
-        places = pc.fill_null(array.indices, 0).to_numpy(zero_copy_only=False)
-        codes = by_entry[places] if len(by_entry) else np.zeros(len(array), np.int32)
-    elif pt.is_string(array.type):
-        found = pc.index_in(array, value_set=categories)
-        codes = pc.fill_null(found, UNKNOWN_CODE).to_numpy(zero_copy_only=False)
-    else:
-        return _all_wrong(array, np.int32)
-    if array.null_count:
-        codes = codes.copy()
-        codes[_nulls(array)] = 0
-    return codes, None
-
-
-def _strings(array: Array) -> tuple[Column, Mask | None]:
-    if pt.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if not (pt.is_string(array.type) or pt.is_null(array.type)):
-        return _all_wrong(array, object)
-    column = np.empty(len(array), dtype=object)
-    column[:] = array.to_pylist()
-    return column, None
-
-
-def _time_problems(array: Array) -> npt.NDArray[np.int8]:
-    found = np.zeros(len(array), np.int8)
-    if pt.is_null(array.type):
-        return found
-    if pt.is_timestamp(array.type):
-        found[~times.has_year(array)] = _WRONG_TYPE
-        return found
-    if pt.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if not pt.is_string(array.type):
-        found[~_nulls(array)] = _WRONG_TYPE
-        return found
-    wrong = [text is not None and not is_rfc3339(text) for text in array.to_pylist()]
-    found[np.array(wrong, np.bool_)] = _WRONG_TYPE
-    return found

@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of 100,000 events: read_committed shows each position once, whatever was killed."""
+"""SIGKILL in the middle of the work: read_committed shows each position once, whatever was killed."""
 
 import json
 import random
@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from shared.deadline import Deadline
 from shared.kafka.connection import KafkaSettings
-from tests.support.commands import running
+from tests.support.commands import Running, running
 from tests.support.topics import make_pipeline
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos]
 
 EVENTS = 100_000
 KILLS = 6
+MEMBERS_EVENTS = 40_000
 MODEL = Path("models/threshold")
+# A killed member is missed after two seconds instead of ten: the test's time, not its meaning.
+SESSION = ("--kafka-option", "session_timeout_ms=2000", "--kafka-option", "heartbeat_interval_ms=500")
 
 
 @pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
@@ -29,24 +33,21 @@ def test_killed_and_restarted_consumers_lose_nothing(kafka: KafkaSettings, guara
         for number in range(EVENTS)
     ]
     pipeline.send(values, batch_bytes=16_000)
-    # A killed member is missed after two seconds instead of ten: the test's time, not its meaning.
-    session = ("--kafka-option", "session_timeout_ms=2000", "--kafka-option", "heartbeat_interval_ms=500")
-    work = ("--guarantee", guarantee, "--batch-events", "2000", "--until-idle", "5")
-    options = pipeline.options(MODEL, *work, *session)
+    work = ("--guarantee", guarantee, "--batch-events", "500", "--until-idle", "5")
+    options = pipeline.options(MODEL, *work, *SESSION)
     for _ in range(KILLS):
         with running("consumer", *options) as consumer:
             consumer.wait_for('"Ready"')
             # Not a wait for a condition: the kill is to fall at a random moment of the work.
-            time.sleep(rng.uniform(0.05, 0.4))
+            time.sleep(rng.uniform(0.02, 0.15))
             assert consumer.end(signal.SIGKILL) == -signal.SIGKILL
     with running("consumer", *options) as consumer:
         assert consumer.process.wait(120) == 0
-        last = json.loads(next(line for line in consumer.lines if "Done:" in line))["message"]
-        # The kills fell in the middle of the work, not behind it.
-        assert 0 < int(last.split()[1]) < EVENTS
     content = pipeline.committed_content()
     assert len(content) == EVENTS
     assert set(pipeline.rejected().values()) == {"not_json"}
+    # The kills fell in the middle of the work, not behind it.
+    assert 0 < read_by(consumer) < EVENTS
     if guarantee == "exactly-once":
         assert set(content.values()) == {1}
         assert len(pipeline.rejected()) == EVENTS // 100
@@ -55,3 +56,38 @@ def test_killed_and_restarted_consumers_lose_nothing(kafka: KafkaSettings, guara
                 int(json.loads(value or b"")["prediction_id"].split("/")[2]) for value in columns.values
             ]
             assert offsets == sorted(offsets)
+
+
+def read_by(consumer: Running) -> int:
+    """How many events a consumer that has ended says that it read."""
+    last = json.loads(next(line for line in consumer.lines if "Done:" in line))["message"]
+    return int(last.split()[1])
+
+
+def test_of_three_members_one_is_killed_and_the_others_take_its_partitions_over(kafka: KafkaSettings) -> None:
+    pipeline = make_pipeline(kafka, partitions=6)
+    events: list[bytes | None] = [
+        json.dumps({"customer_id": number, "feature": 0.7}).encode() for number in range(MEMBERS_EVENTS)
+    ]
+    work = ("--batch-events", "500", "--until-idle", "5", "--transaction-timeout", "3")
+    options = pipeline.options(MODEL, *work, *SESSION)
+    with (
+        running("consumer", *options) as victim,
+        running("consumer", *options) as second,
+        running("consumer", *options) as third,
+    ):
+        for member in (victim, second, third):
+            member.wait_for('"Ready"')
+        pipeline.send(events[: MEMBERS_EVENTS // 2], batch_bytes=4_000)
+        assert victim.end(signal.SIGKILL) == -signal.SIGKILL
+        pipeline.send(events[MEMBERS_EVENTS // 2 :], batch_bytes=4_000)
+        assert (second.process.wait(60), third.process.wait(60)) == (0, 0)
+    read = read_by(second), read_by(third)
+    assert all(read)
+    # The victim did its part before it was killed.
+    assert sum(read) < MEMBERS_EVENTS
+    # What it left open, the broker ends after the transaction's timeout; until then readers wait.
+    deadline = Deadline.after(30)
+    while len(content := pipeline.committed_content()) < MEMBERS_EVENTS and not deadline.passed:
+        time.sleep(0.5)
+    assert (len(content), set(content.values())) == (MEMBERS_EVENTS, {1})

@@ -1,9 +1,20 @@
-"""What the documents name is really there: links, files and tests."""
+"""What the documents name is really there: links, files, tests, options, exit codes and reasons."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from batch.compare import CompareSettings
+from batch.export import ExportSettings
+from batch.score import ScoreSettings
+from consumer.settings import ConsumerSettings
+from demo.__main__ import DemoSettings, VerdictSettings
+from producer.settings import ProducerSettings
+from shared.errors import ExitCode
+from shared.schema import Reason
+from shared.settings import CommandSettings
+from tests.docs.blocks import blocks_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -11,11 +22,24 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "models").rglob("*.md")),
 ]
+COMMANDS: dict[str, type[CommandSettings]] = {
+    "consumer": ConsumerSettings,
+    "producer": ProducerSettings,
+    "batch score": ScoreSettings,
+    "batch export": ExportSettings,
+    "batch compare": CompareSettings,
+    "demo verdict": VerdictSettings,
+    "demo": DemoSettings,
+}
 PACKAGES = ("producer", "consumer", "batch", "shared", "demo")
 
 _LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 _FENCED = re.compile(r"^```.*?^```$", flags=re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+#: Options of other programs that the text speaks of.
+_OF_OTHERS = {"--require-hashes"}
+_VARIABLE = re.compile(r"\bTANDEM_[A-Z_]+\b")
 _MODULE = re.compile(rf"`((?:{'|'.join(PACKAGES)})/[\w/]+\.py)`")
 
 
@@ -52,3 +76,49 @@ def test_the_file_map_lists_every_module_once_and_no_other() -> None:
         if path.name != "__init__.py"
     ]
     assert sorted(listed) == sorted(there)
+
+
+def options_of(settings: type[CommandSettings]) -> set[str]:
+    """The flags of a command."""
+    names = {declared.alias or name for name, declared in settings.model_fields.items()}
+    return {"--help", *(f"--{name.replace('_', '-')}" for name in names)}
+
+
+def command_lines(document: Path) -> list[str]:
+    """Tandem's own command lines in a document's blocks, without their `python -m`."""
+    scripts = [block.script for block in blocks_of(document) if block.language != "python"]
+    lines = [line for script in scripts for line in script.replace("\\\n", " ").splitlines()]
+    return [found[1] for line in lines if (found := re.search(r"python -m (?!pytest|pip)([^#|&]*)", line))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_command_line_names_options_of_its_command(document: Path) -> None:
+    for line in command_lines(document):
+        known = next((options_of(of) for name, of in COMMANDS.items() if line.startswith(name)), {"--help"})
+        assert set(_OPTION.findall(line)) <= known, line
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_an_option_or_variable_in_the_text_is_one_of_some_command(document: Path) -> None:
+    text = _FENCED.sub("", document.read_text(encoding="utf-8"))
+    known = set().union(*map(options_of, COMMANDS.values()))
+    named = {option for code in re.findall(r"`([^`\n]+)`", text) for option in _OPTION.findall(code)}
+    assert named <= known | _OF_OTHERS
+    composed = _VARIABLE.findall((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    variables = {f"TANDEM_{option[2:].replace('-', '_').upper()}" for option in known}
+    assert set(_VARIABLE.findall(text)) <= {*variables, *composed}
+
+
+def first_column(document: str, heading: str) -> list[str]:
+    """The cells of the first column of the table that has such a first heading."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    table = text.partition(f"| {heading} |")[2].partition("\n\n")[0]
+    return [line.split("|")[1].strip(" `") for line in table.splitlines()[2:]]
+
+
+def test_the_table_of_exit_codes_is_whole() -> None:
+    assert first_column("docs/operations.md", "code") == [str(int(code)) for code in ExitCode]
+
+
+def test_the_table_of_reasons_is_whole() -> None:
+    assert first_column("docs/operations.md", "reason") == [str(reason) for reason in Reason]

@@ -1,12 +1,13 @@
 """The quick decoder accepts nothing that pydantic refuses, and reads the same values."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.events import EventParser
 from shared.frame import Parsed
-from shared.schema import Schema
-from tests.laws.strategies import event_bytes, schemas
+from shared.schema import Input, Schema
+from tests.laws.strategies import ODDITIES, event_bytes, schemas
 
 
 def essence(parsed: Parsed) -> object:
@@ -35,6 +36,27 @@ def test_what_the_quick_decoder_accepts_pydantic_accepts_with_equal_values(
     defined = EventParser(schema, quick=False).parse(values)
     assert essence(quick) == essence(defined)
     assert quick.rejections == defined.rejections
+
+
+#: Whatever else an event lacks has a default, so that its one oddity decides.
+LENIENT = Schema(
+    key="id",
+    inputs=(
+        Input(name="id", type="integer"),
+        Input(name="tenure", type="number", default=0.0),
+        Input(name="note", type="string", default="none"),
+    ),
+)
+
+
+@pytest.mark.parametrize("value", ODDITIES, ids=lambda value: repr(value[:40]))
+def test_an_oddity_is_decided_as_pydantic_decides_it_alone_and_among_others(value: bytes) -> None:
+    for values in ([value], [b'{"id":7}', value, b'{"id":8}']):
+        quick = EventParser(LENIENT).parse(values)
+        defined = EventParser(LENIENT, quick=False).parse(values)
+        assert essence(quick) == essence(defined)
+        assert quick.rejections == defined.rejections
+        assert len(quick.rows) + len(quick.rejections) == len(values)
 
 
 @given(schema_and_values())

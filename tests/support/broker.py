@@ -5,6 +5,8 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -46,6 +48,8 @@ def _environment(port: int) -> dict[str, str]:
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "4",
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        # What a killed member leaves open is to be ended soon after its timeout.
+        "KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS": "500",
         # Killed members are to be missed soon; the broker's own lower bound is 6 s.
         "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
         "KAFKA_MESSAGE_MAX_BYTES": str(MAX_MESSAGE_BYTES),
@@ -53,15 +57,43 @@ def _environment(port: int) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class OwnBroker:
+    """A broker in a container that was started for the tests.
+
+    Attributes:
+        address: Where it listens.
+    """
+
+    address: str
+    _container: Any
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stops all its processes for as long as the block runs; connections stay open, and silent."""
+        self._container.pause()
+        try:
+            yield
+        finally:
+            self._container.unpause()
+
+
 @contextmanager
 def running_broker() -> Iterator[str]:
-    """A broker's address; a container that was started for it is removed at the end.
-
-    Skips the test where there is no Docker, and fails it under CI=true.
-    """
+    """The address of the broker that TANDEM_TEST_BROKER names, or of one in a container of its own."""
     if address := os.environ.get("TANDEM_TEST_BROKER"):
         yield address
         return
+    with own_broker() as broker:
+        yield broker.address
+
+
+@contextmanager
+def own_broker() -> Iterator[OwnBroker]:
+    """A broker in a container, which is removed at the end.
+
+    Skips the test where there is no Docker, and fails it under CI=true.
+    """
     # Read by testcontainers when it is imported; its reaper is another image to pull.
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
     port = free_port()
@@ -84,6 +116,6 @@ def running_broker() -> Iterator[str]:
         except BrokerUnreachableError:
             output = b"\n".join(container.get_logs()).decode(errors="replace")
             pytest.fail(f"Kafka did not start:\n{output[-4000:]}")
-        yield address
+        yield OwnBroker(address, container.get_wrapped_container())
     finally:
         container.stop()

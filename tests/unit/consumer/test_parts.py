@@ -37,6 +37,18 @@ def test_reading_its_own_output_is_refused(option: str) -> None:
         settings(option, "customers")
 
 
+def test_a_log_level_may_be_written_in_any_case() -> None:
+    assert settings("--log-level", "WARNING").log_level == "warning"
+
+
+def test_the_help_shows_every_choice_as_it_is_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        settings("--help")
+    said = capsys.readouterr().out
+    for choices in ("{exactly-once,at-least-once}", "{debug,info,warning,error}", "] --model PATH ["):
+        assert choices in said
+
+
 def test_an_unknown_guarantee_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match=r"--guarantee.*'exactly-once' or 'at-least-once'"):
         settings("--guarantee", "at-most-once")
