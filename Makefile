@@ -54,7 +54,7 @@ lock: setup  ## write the lock files again (LOCK_ARGS=--upgrade for the newest v
 	$(LOCK) pyproject.toml --extra xgboost --output-file requirements.lock
 	$(LOCK) --group build --output-file requirements-build.lock
 	$(LOCK) pyproject.toml --extra test --extra lint --extra bench --extra demo \
-		--extra models --extra sklearn --group build --group lock --output-file requirements-dev.lock
+		--extra models --extra sklearn --extra mlflow --group build --group lock --output-file requirements-dev.lock
 
 image: ## build the Docker image
 	docker build --tag tandem-scorer .

@@ -20,7 +20,7 @@ SIZES: Final = (1, 2, 7, 50, 51, 4096)
 THREADS: Final = (1, 2)
 #: The most calls of the predictor in one combination: those of small batches would take most of
 #: the time. The orders differ in which rows come first.
-MOST_CALLS: Final = 128
+MOST_CALLS: Final = 64
 
 Progress = Callable[[int, str, float], None]
 

@@ -142,7 +142,7 @@ class FeatureMatrix:
             ModelError: The input is no ordinal category, or its values are not these.
         """
         feature = self._schema.features[self.inputs[column]]
-        listed = f" with the values {json.dumps(values)}" if values is not None else ""
+        listed = f" with the values {json.dumps(values, ensure_ascii=False)}" if values is not None else ""
         if feature.type != "category" or feature.encoding == "one-hot":
             raise ModelError(
                 f"input {feature.name!r} is split by category in the model, but is not declared as one",

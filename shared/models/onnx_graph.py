@@ -10,13 +10,14 @@ from shared.frame import Frame
 from shared.models.base import Floats, Scorer
 from shared.models.libraries import first_line, library
 from shared.models.onnx_inputs import Feed, plan_inputs
+from shared.models.onnx_trees import TREE_OPERATORS, check_trees
 from shared.schema import Schema
 
 #: Operators that were seen to give a row the same bits whatever rows stand beside it: trees, which add in
 #: their own order; what works on each number alone by exactly rounded arithmetic; and what moves numbers.
 _STABLE: Final = frozenset(
     """
-    ai.onnx.ml.TreeEnsemble ai.onnx.ml.TreeEnsembleClassifier ai.onnx.ml.TreeEnsembleRegressor
+    ai.onnx.ml.TreeEnsembleClassifier ai.onnx.ml.TreeEnsembleRegressor
     ai.onnx.ml.ArrayFeatureExtractor ai.onnx.ml.Binarizer ai.onnx.ml.CategoryMapper
     ai.onnx.ml.FeatureVectorizer ai.onnx.ml.Imputer ai.onnx.ml.LabelEncoder ai.onnx.ml.OneHotEncoder
     ai.onnx.ml.Scaler
@@ -106,6 +107,7 @@ def _read_operators(onnx: Any, artifact: bytes) -> set[str]:
         elsewhere = next(_external(onnx, model), None)
         # Before the checker, which would take a model with an operator that it does not know for damaged.
         operators = _check_operators(onnx, model)
+        _check_trees(onnx, model)
         if elsewhere is None:
             onnx.checker.check_model(model)
     except ModelError:
@@ -179,6 +181,19 @@ def _check_operators(onnx: Any, model: Any) -> set[str]:
                 )
             operators.add(name)
     return operators
+
+
+def _check_trees(onnx: Any, model: Any) -> None:
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    widths = {
+        item.name: item.type.tensor_type.shape.dim[1].dim_value
+        for item in (*inferred.input, *inferred.value_info)
+        if len(item.type.tensor_type.shape.dim) == 2
+    }
+    for graph in _graphs(model.graph):
+        for node in graph.node:
+            if node.domain == "ai.onnx.ml" and node.op_type in TREE_OPERATORS:
+                check_trees(onnx, node, widths.get(node.input[0]) or None)
 
 
 def _start(runtime: Any, artifact: bytes) -> Any:

@@ -7,6 +7,11 @@ import pytest
 
 from batch.compare import CompareSettings
 from batch.export import ExportSettings
+from batch.model.certify import CertifySettings
+from batch.model.importing.command import ImportSettings
+from batch.model.listing import ListSettings
+from batch.model.show import ShowSettings
+from batch.model.validate import ValidateSettings
 from batch.score import ScoreSettings
 from consumer.settings import ConsumerSettings
 from demo.__main__ import DemoSettings, VerdictSettings
@@ -28,6 +33,11 @@ COMMANDS: dict[str, type[CommandSettings]] = {
     "batch score": ScoreSettings,
     "batch export": ExportSettings,
     "batch compare": CompareSettings,
+    "batch model import": ImportSettings,
+    "batch model certify": CertifySettings,
+    "batch model show": ShowSettings,
+    "batch model validate": ValidateSettings,
+    "batch model list": ListSettings,
     "demo verdict": VerdictSettings,
     "demo": DemoSettings,
 }
@@ -81,6 +91,7 @@ def test_the_file_map_lists_every_module_once_and_no_other() -> None:
 def options_of(settings: type[CommandSettings]) -> set[str]:
     """The flags of a command."""
     names = {declared.alias or name for name, declared in settings.model_fields.items()}
+    names |= {str(short) for short in (settings.model_config.get("cli_shortcuts") or {}).values()}
     return {"--help", *(f"--{name.replace('_', '-')}" for name in names)}
 
 

@@ -28,8 +28,33 @@ def graph(
     return bytes(helper.make_model(made, opset_imports=OPSETS, ir_version=9).SerializeToString())
 
 
-def tree_node(booster: xgboost.Booster, source: str, result: str, **settings: Any) -> onnx.NodeProto:
+def tree_node(booster: xgboost.Booster, source: str, result: str) -> onnx.NodeProto:
     """A booster's trees as one operator; its result is the margin, [N, 1]."""
+    nodes, leaves = _tree_fields(booster)
+    targets: dict[str, Any] = {f"target_{name}": values for name, values in leaves.items()}
+    return helper.make_node(
+        "TreeEnsembleRegressor", [source], [result], domain="ai.onnx.ml", n_targets=1, **nodes, **targets
+    )
+
+
+def classifier_node(booster: xgboost.Booster, source: str, label: str, result: str) -> onnx.NodeProto:
+    """A booster's trees as converters write them; the results are a label and two probabilities, [N, 2]."""
+    nodes, leaves = _tree_fields(booster)
+    leaves["ids"] = [1] * len(leaves["ids"])
+    classes: dict[str, Any] = {f"class_{name}": values for name, values in leaves.items()}
+    return helper.make_node(
+        "TreeEnsembleClassifier",
+        [source],
+        [label, result],
+        domain="ai.onnx.ml",
+        classlabels_int64s=[0, 1],
+        post_transform="LOGISTIC",
+        **nodes,
+        **classes,
+    )
+
+
+def _tree_fields(booster: xgboost.Booster) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     columns: dict[str, list[Any]] = {name: [] for name in _NODE_FIELDS}
     leaves: dict[str, list[Any]] = {"treeids": [], "nodeids": [], "ids": [], "weights": []}
     names = booster.feature_names or [f"f{place}" for place in range(booster.num_features())]
@@ -52,17 +77,7 @@ def tree_node(booster: xgboost.Booster, source: str, result: str, **settings: An
                 leaves["nodeids"].append(node["nodeid"])
                 leaves["ids"].append(0)
                 leaves["weights"].append(float(node["leaf"]))
-    fields: dict[str, Any] = {f"nodes_{name}": values for name, values in columns.items()}
-    fields |= {f"target_{name}": values for name, values in leaves.items()}
-    return helper.make_node(
-        "TreeEnsembleRegressor",
-        [source],
-        [result],
-        domain="ai.onnx.ml",
-        n_targets=1,
-        **fields,
-        **settings,
-    )
+    return {f"nodes_{name}": values for name, values in columns.items()}, leaves
 
 
 _NODE_FIELDS: dict[str, Any] = {
@@ -79,22 +94,9 @@ _NODE_FIELDS: dict[str, Any] = {
 
 def trees(booster: xgboost.Booster, width: int) -> bytes:
     """One matrix in; a label and the probabilities of two classes out, as converters write them."""
-    constants = [
-        numpy_helper.from_array(np.float32(1).reshape(1, 1), "one"),
-        numpy_helper.from_array(np.float32(0.5).reshape(1, 1), "half"),
-    ]
-    nodes = [
-        tree_node(booster, "x", "p", post_transform="LOGISTIC"),
-        helper.make_node("Sub", ["one", "p"], ["q"]),
-        helper.make_node("Concat", ["q", "p"], ["probabilities"], axis=1),
-        helper.make_node("Greater", ["p", "half"], ["above"]),
-        helper.make_node("Cast", ["above"], ["label"], to=TensorProto.INT64),
-    ]
-    outputs = [
-        tensor("label", TensorProto.INT64, None, 1),
-        tensor("probabilities", TensorProto.FLOAT, None, 2),
-    ]
-    return graph(nodes, [tensor("x", TensorProto.FLOAT, None, width)], outputs, constants)
+    nodes = [classifier_node(booster, "x", "label", "probabilities")]
+    outputs = [tensor("label", TensorProto.INT64, None), tensor("probabilities", TensorProto.FLOAT, None, 2)]
+    return graph(nodes, [tensor("x", TensorProto.FLOAT, None, width)], outputs)
 
 
 def margins(booster: xgboost.Booster, width: int, *, flat: bool = False) -> bytes:
@@ -146,7 +148,7 @@ def by_name(booster: xgboost.Booster, categories: Sequence[str]) -> bytes:
             default_float=float("nan"),
         ),
         helper.make_node("Concat", ["t", "charges", "p2", "c"], ["x"], axis=1),
-        tree_node(booster, "x", "score", post_transform="LOGISTIC"),
+        classifier_node(booster, "x", "label", "score"),
     ]
     inputs = [
         tensor("tenure", TensorProto.INT64, None, 1),
@@ -155,4 +157,4 @@ def by_name(booster: xgboost.Booster, categories: Sequence[str]) -> bytes:
         tensor("contract", TensorProto.STRING, None, 1),
     ]
     column = numpy_helper.from_array(np.array([-1, 1], np.int64), "column")
-    return graph(nodes, inputs, [tensor("score", TensorProto.FLOAT, None, 1)], [column])
+    return graph(nodes, inputs, [tensor("score", TensorProto.FLOAT, None, 2)], [column])

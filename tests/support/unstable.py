@@ -1,6 +1,7 @@
 """Scorers with planted instabilities, for a model of one number."""
 
 import threading
+import time
 from typing import ClassVar, Self
 
 import numpy as np
@@ -70,6 +71,17 @@ class FailingOnThreads(_Planted):
         return frame.columns["feature"]
 
 
+class Shared(_Planted):
+    """Keeps its work where another thread can change it."""
+
+    kind: ClassVar[str] = "shared"
+
+    def raw(self, frame: Frame) -> Floats:
+        self.numbers = frame.columns["feature"]
+        time.sleep(0)  # the other thread may come in, as while a library computes
+        return np.resize(self.numbers, frame.count)
+
+
 class SaysSo(_Planted):
     """Stable, and yet says of itself that it may not be."""
 
@@ -83,4 +95,4 @@ class SaysSo(_Planted):
         return frame.columns["feature"]
 
 
-PLANTED = (BySize, ByOrder, ByThread, FailingOnThreads, SaysSo)
+PLANTED = (BySize, ByOrder, ByThread, FailingOnThreads, Shared, SaysSo)

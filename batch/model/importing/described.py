@@ -11,6 +11,8 @@ import pyarrow as pa
 from batch.model.importing.artifact import Artifact
 from shared.errors import ModelError
 from shared.models.libraries import first_line, library
+from shared.models.lightgbm_file import read_text
+from shared.models.xgboost_file import check_file
 from shared.schema import InputType
 
 
@@ -49,6 +51,7 @@ def describe(artifact: Artifact) -> Described:
 def _xgboost(artifact: Artifact) -> Described:
     xgboost = library("xgboost", extra="xgboost")
     try:
+        check_file(artifact.content)
         booster = xgboost.Booster(model_file=bytearray(artifact.content))
         config = json.loads(booster.save_config())
         # Categories are kept in the file since XGBoost 3.1.
@@ -64,9 +67,7 @@ def _xgboost(artifact: Artifact) -> Described:
         types={
             name: _XGBOOST_TYPES.get(kind, "number") for name, kind in zip(names or (), types, strict=False)
         },
-        categories={
-            name: _category_texts(name, array.to_pylist()) for name, array in arrays or () if _is_text(array)
-        },
+        categories={name: tuple(array.to_pylist()) for name, array in arrays or () if _is_text(array)},
         objective=objective,
         probability=objective == "binary:logistic",
         versions={"read by": f"xgboost {xgboost.__version__}"},
@@ -85,39 +86,31 @@ def _is_text(array: Any) -> bool:
     return array is not None and (pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
 
 
-_LINE: Final = "^{}=(.*)$"
 _NUMBERED: Final = re.compile(r"Column_\d+")
 
 
 def _lightgbm(artifact: Artifact) -> Described:
-    text = artifact.content.decode("utf-8", errors="replace")
-    header = text.partition("\nTree=")[0]
-
-    def line(name: str) -> str:
-        found = re.search(_LINE.format(name), header, re.MULTILINE)
-        if found is None:
-            raise ModelError(
-                f"{artifact.path}: the file is damaged: a LightGBM model has a line {name}=",
-                hint="Save the model again.",
-            )
-        return found[1].strip()
-
-    names = tuple(line("feature_names").split(" "))
-    ranges = line("feature_infos").split(" ")
+    try:
+        model = read_text(artifact.content)
+    except ValueError as error:
+        raise _damaged(artifact, error) from error
+    text, header = model.text, model.header
+    names = tuple(header["feature_names"].split(" "))
+    ranges = header["feature_infos"].split(" ")
     places = [place for place, range_ in enumerate(ranges) if re.fullmatch(r"-?\d+(:-?\d+)*", range_)]
     said = re.search(r"^\[categorical_feature: ([\d,]+)\]$", text, re.MULTILINE)
     if said:
         places = [int(place) for place in said[1].split(",")]
     values = _pandas_categories(artifact, text)
     categorical = [names[place] for place in places if place < len(names)]
-    objective = line("objective")
+    objective = header.get("objective", "")
     numbered = all(map(_NUMBERED.fullmatch, names))
     return Described(
         names=None if numbered else names,
         width=len(names),
         types=dict.fromkeys(categorical, "category"),
         categories={
-            name: _category_texts(name, known)
+            name: tuple(map(str, known))
             for name, known in zip(categorical, values, strict=False)
             if len(values) == len(categorical) and all(isinstance(value, str) for value in known)
         },
@@ -135,16 +128,6 @@ def _pandas_categories(artifact: Artifact, text: str) -> list[list[object]]:
     except ValueError as error:
         raise _damaged(artifact, error) from error
     return values if isinstance(values, list) else []
-
-
-def _category_texts(name: str, values: Sequence[object]) -> tuple[str, ...]:
-    odd = [value for value in values if not isinstance(value, str)]
-    if odd:
-        raise ModelError(
-            f"the model's category {name!r} has the value {odd[0]!r}, which is no text",
-            hint="Make its values texts before training: events hold a category's values as JSON strings.",
-        )
-    return tuple(str(value) for value in values)
 
 
 def _damaged(artifact: Artifact, error: Exception) -> ModelError:

@@ -246,7 +246,7 @@ def _plain_input(known: Known, name: str) -> tuple[Input, str]:
         return declared, f"values as the model's file has them; {_blanks(facts)}"
     kind, source = _type(known, name, field, facts)
     if kind in ("string", "category"):
-        return _category_of_sample(known, name, facts, missing)
+        return _category_of_sample(name, facts, missing)
     if facts and facts.type == "string":
         raise ModelError(
             f"the model takes {name!r} as a {kind}, but the sample has texts there: {facts.example!r}",
@@ -259,9 +259,7 @@ def _type(known: Known, name: str, field: Field | None, facts: Facts | None) -> 
     """The narrowest type that is certain, and who says so."""
     described = known.described.types.get(_stored(known, name))
     if described == "category":
-        # Codes that were made before training come as whole numbers, texts as texts.
-        codes = "integer" in (field and field.type, facts and facts.type)
-        return ("integer", "its codes") if codes else ("category", "the model")
+        return "category", "the model"
     if field and field.type:
         return field.type, "the signature"
     if described:
@@ -271,11 +269,17 @@ def _type(known: Known, name: str, field: Field | None, facts: Facts | None) -> 
     return "number", "default"
 
 
-def _category_of_sample(known: Known, name: str, facts: Facts | None, missing: Any) -> tuple[Input, str]:
-    if facts is None or facts.type != "string":
+def _category_of_sample(name: str, facts: Facts | None, missing: Any) -> tuple[Input, str]:
+    if facts is None or facts.type is None:
         raise ModelError(
             f"the categories of {name!r} are not known: neither the model's file nor a sample has them",
             hint="Give --sample FILE with rows that hold each of them, or --schema FILE with the inputs.",
+        )
+    if facts.type != "string":
+        raise ModelError(
+            f"the model takes {name!r} as a category, but the sample has no texts there: {facts.example!r}",
+            hint="Declare it in a --schema FILE as a category of texts, in the order of the codes that it was"
+            " trained on: events then hold the texts.",
         )
     if facts.distinct > _MOST_CATEGORIES:
         raise ModelError(
@@ -283,7 +287,7 @@ def _category_of_sample(known: Known, name: str, facts: Facts | None, missing: A
             hint="Leave it out of the sample when the model does not take it; else declare it in a --schema.",
         )
     declared = Input(name=name, type="category", values=facts.values, missing=missing)
-    order = "sorted, as pandas orders them: CHECK that training had this order" if known.table else ""
+    order = "sorted as pandas sorts them: CHECK that training had them so"
     return declared, f"values by the sample, {order}; {_blanks(facts)}"
 
 

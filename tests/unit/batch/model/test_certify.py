@@ -79,6 +79,12 @@ def test_a_kind_that_depends_on_the_thread_is_refused_and_flipped_decisions_are_
     assert f"{found.reason}".endswith(", 384 decisions flipped")
 
 
+def test_a_kind_whose_threads_share_their_work_is_refused(planted: Planted, quick: Certify) -> None:
+    found = quick(planted("shared"))
+    assert found.verdict == "refused"
+    assert {each.threads for each in failing(found)} == {2}
+
+
 def test_rows_that_get_no_score_in_a_combination_are_counted(planted: Planted, quick: Certify) -> None:
     found = quick(planted("failing"))
     assert found.verdict == "refused"

@@ -187,6 +187,18 @@ def test_categories_that_nobody_knows_are_asked_for(tmp_path: Path, customers: C
     with pytest.raises(ModelError, match="categories of 'contract' are not known") as refused:
         main([str(tmp_path / "codes.ubj"), "--output", str(tmp_path / "out")])
     assert "--sample" in (refused.value.hint or "")
+    sample = tmp_path / "codes.csv"
+    codes.to_csv(sample, index=False)
+    with pytest.raises(
+        ModelError, match="'contract' as a category, but the sample has no texts there"
+    ) as refused:
+        main([str(tmp_path / "codes.ubj"), "--output", str(tmp_path / "out"), "--sample", str(sample)])
+    assert "--schema" in (refused.value.hint or "")
+    # With the texts in place of their codes the sample says what there is.
+    texts = tmp_path / "texts.csv"
+    customers.features.assign(contract="a").to_csv(texts, index=False)
+    bring(tmp_path / "codes.ubj", tmp_path / "out", "--sample", texts)
+    assert inputs_of(tmp_path / "out")["contract"] == {"type": "category", "values": ["a"]}
 
 
 def test_a_regression_needs_a_threshold(boosters: Path, tmp_path: Path) -> None:
