@@ -7,8 +7,7 @@ in the declared values or a column of 0 and 1 for each of them.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -25,24 +24,14 @@ _Write = Callable[[Column, Matrix], None]
 
 
 class ValueTooLargeError(Exception):
-    """A value is beyond the numbers that the model can take; its row is rejected."""
-
-
-@contextmanager
-def refusing_overflow(name: str) -> Iterator[None]:
-    """A block that turns an input's numbers into float32: one beyond it does not become an infinity.
+    """A value is beyond the numbers that the model can take; its row is rejected.
 
     Args:
-        name: The input's, for the error.
-
-    Raises:
-        ValueTooLargeError: A number is beyond float32.
+        name: The input's.
     """
-    try:
-        with np.errstate(over="raise"):
-            yield
-    except FloatingPointError as error:
-        raise ValueTooLargeError(f"{name} is beyond float32, which the model takes") from error
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is beyond float32, which the model takes")
 
 
 class FeatureMatrix:
@@ -89,9 +78,14 @@ class FeatureMatrix:
             ValueTooLargeError: A number is beyond `dtype`.
         """
         matrix = np.empty((frame.count, self.width), dtype=self.dtype)
-        for name, start, stop, write in self._writers:
-            with refusing_overflow(name):
-                write(frame.columns[name], matrix[:, start:stop])
+        name = ""
+        try:
+            # A number beyond float32 would become an infinity, which some models take for a number.
+            with np.errstate(over="raise"):
+                for name, start, stop, write in self._writers:
+                    write(frame.columns[name], matrix[:, start:stop])
+        except FloatingPointError as error:
+            raise ValueTooLargeError(name) from error
         return matrix
 
     def contributions(self, by_column: Matrix, base: Matrix) -> Contributions:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from shared.errors import ModelError
 from shared.frame import Column, Frame
-from shared.models.features import FeatureMatrix, refusing_overflow
+from shared.models.features import FeatureMatrix, ValueTooLargeError
 from shared.schema import Input, Schema
 
 #: Makes what the graph is fed with.
@@ -116,8 +116,11 @@ class _Tensor:
             case _:
                 if self._ordinal:
                     column = np.where(column < 0, np.nan, column)
-                with refusing_overflow(self.name):
-                    return column.astype(_MATRIX_TYPES[self._type])
+                try:
+                    with np.errstate(over="raise"):
+                        return column.astype(_MATRIX_TYPES[self._type])
+                except FloatingPointError as error:
+                    raise ValueTooLargeError(self.name) from error
 
 
 def _check_tensor(feature: Input, item: GraphInput) -> None:

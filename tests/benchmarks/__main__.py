@@ -1,11 +1,13 @@
-"""`python -m tests.benchmarks [stream] [latency] [batch]`: all of them unless some are named."""
+"""`python -m tests.benchmarks [kinds] [stream] [latency] [batch]`: all of them unless some are named."""
 
 import sys
 
-from tests.benchmarks import batch, latency, stream
+from tests.benchmarks import batch, kinds, latency, stream
 from tests.support.broker import running_broker
 
-names = sys.argv[1:] or ["stream", "latency", "batch"]
+names = sys.argv[1:] or ["kinds", "stream", "latency", "batch"]
+if "kinds" in names:
+    kinds.main()
 if "batch" in names:
     batch.main()
 if {"stream", "latency"} & set(names):

@@ -164,12 +164,18 @@ def lightgbm_model(
 
 
 def onnx_model(
-    directory: Path, training: Training | None = None, *, graph: bytes | None = None, **changes: Any
+    directory: Path,
+    training: Training | None = None,
+    *,
+    booster: xgboost.Booster | None = None,
+    graph: bytes | None = None,
+    **changes: Any,
 ) -> Path:
     """A model directory of kind onnx: the trees of an XGBoost model as a graph, unless one is given."""
     training = training or made_up()
     if graph is None:
-        graph = graphs.trees(train_xgboost(training), FeatureMatrix(training.schema, np.float32).width)
+        booster = booster or train_xgboost(training, base_score=0.5)
+        graph = graphs.trees(booster, FeatureMatrix(training.schema, np.float32).width)
     return _write(directory, "onnx", training, "model.onnx", graph, changes)
 
 
