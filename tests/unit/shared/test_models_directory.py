@@ -246,6 +246,12 @@ def test_a_linear_model_needs_its_artifact(tmp_path: Path, capsys: pytest.Captur
     assert "artifact: a linear model needs one" in refusal(directory, capsys)
 
 
+def test_the_declaration_is_no_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = linear_model(tmp_path / "m")
+    change_model(directory, artifact={"file": "model.json", "sha256": "0" * 64})
+    assert "artifact.file: cannot be the declaration itself; rename" in refusal(directory, capsys)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -255,6 +261,7 @@ def test_a_linear_model_needs_its_artifact(tmp_path: Path, capsys: pytest.Captur
         {"outputs": {"decision": "churn"}},
         {"inputs": [*INPUTS[:-1], {**INPUTS[-1], "values": ["yearly", "monthly", "é"]}]},
         {"artifact": {"file": "coefficients.json", "sha256": "0" * 64}},
+        {"execution": {"rows": "one"}},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -270,5 +277,8 @@ def test_the_model_s_hash_tells_of_all_that_a_prediction_depends_on(
 def test_the_model_s_hash_leaves_out_what_a_prediction_does_not_depend_on(tmp_path: Path) -> None:
     first = read_model(linear_model(tmp_path / "a"))
     second = read_model(change_model(linear_model(tmp_path / "b"), description="for people"))
+    from_where = {"data": "somewhere", "library": "1.0"}
+    fourth = read_model(change_model(linear_model(tmp_path / "d"), provenance=from_where))
+    assert fourth.sha256 == first.sha256
     third = read_model(change_model(linear_model(tmp_path / "c"), golden=[{"event": {}, "score": 1}]))
     assert first.sha256 == second.sha256 == third.sha256

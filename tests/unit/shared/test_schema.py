@@ -22,6 +22,7 @@ def complaint(inputs: list[dict[str, Any]], **schema: Any) -> str:
         ({"type": "category", "values": []}, "input 'x' is a category without values"),
         ({"type": "category", "values": ["A", "B", "A"]}, "input 'x' repeats the category 'A'"),
         ({"type": "string", "values": ["A"]}, "input 'x' has values, which only a category has"),
+        ({"type": "number", "encoding": "ordinal"}, "input 'x' has an encoding, which only a category has"),
         ({"type": "string", "minimum": 1}, "has bounds, which only a number or an integer has"),
         ({"type": "number", "minimum": 2, "maximum": 1}, "allows nothing: at least 2, at most 1"),
         ({"type": "integer", "minimum": 1e300}, "allows nothing: at least 1e+300, at most 9.0072e+15"),
