@@ -23,7 +23,7 @@ source, target, *columns = sys.argv[1:]
 file = pq.ParquetFile(source, pre_buffer=False)
 schema = file.schema_arrow.empty_table().select(columns[:4]).schema
 with pq.ParquetWriter(target, schema, compression="zstd") as out:
-    for batch in file.iter_batches(65536, columns):
+    for batch in file.iter_batches(65536, columns=columns):
         out.write_batch(batch.select(columns[:4]))
 """
 

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 
@@ -53,6 +56,9 @@ def run_process(arguments: Sequence[str]) -> Process:
         [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
+    peaks = [0.0]
+    watcher = threading.Thread(target=_watch_memory, args=(process.pid, peaks), daemon=True)
+    watcher.start()
     with process.stdout:
         said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -60,7 +66,25 @@ def run_process(arguments: Sequence[str]) -> Process:
     if process.returncode:
         raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}:\n{said[-3000:]}")
     cpu = usage.ru_utime + usage.ru_stime
-    return Process(said, time.monotonic() - began, cpu, usage.ru_maxrss / 1024)
+    watcher.join()
+    return Process(said, time.monotonic() - began, cpu, max(peaks))
+
+
+def _watch_memory(process: int, peaks: list[float]) -> None:
+    """Gathers a process's peak memory in MiB until it ends.
+
+    Not from getrusage: its peak of a child is at least that of the process that started it.
+    """
+    status = Path(f"/proc/{process}/status")
+    while True:
+        try:
+            peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        except OSError:
+            return
+        if peak is None:
+            return
+        peaks.append(int(peak[1]) / 1024)
+        time.sleep(0.02)
 
 
 def run(arguments: Sequence[str], count: int) -> Run:

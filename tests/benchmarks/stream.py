@@ -59,4 +59,4 @@ def show(results: dict[str, Run], count: int) -> Table:
 
 def main(bootstrap: str, count: int = 300_000, rounds: int = 3) -> None:
     """Measures and prints."""
-    Console().print(show(measure(bootstrap, count, rounds), count))
+    Console(width=100).print(show(measure(bootstrap, count, rounds), count))
