@@ -4,7 +4,6 @@ All that depends on the clock stands under `run`; everything else is the same fo
 settings, to the byte.
 """
 
-import importlib.metadata
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +19,9 @@ from shared.logs import LogSettings
 from shared.models.directory import Model, first_problem
 from shared.schema import Schema
 from shared.settings import CommandSettings, shown
+from shared.version import tandem_version
 
 MANIFEST_FILE: Final = "manifest.json"
-DISTRIBUTION: Final = "tandem-scorer"
 
 
 class _Part(BaseModel):
@@ -166,11 +165,6 @@ class Run(_Part):
             seconds=round(seconds, 3),
             rows_per_second=round(rows / seconds, 1) if seconds else 0.0,
         )
-
-
-def tandem_version() -> str:
-    """Tandem's own version."""
-    return importlib.metadata.version(DISTRIBUTION)
 
 
 class _Manifest(_Part):

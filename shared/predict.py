@@ -15,6 +15,7 @@ from shared.events import EventParser
 from shared.explanations import Explanations, joined, largest, misfits
 from shared.frame import Frame, IdValues, Parsed
 from shared.models.base import Contributions
+from shared.models.certificate import standing_of
 from shared.models.directory import Model, read_model
 from shared.schema import Reason, Rejection
 from shared.tables import TableParser
@@ -129,10 +130,18 @@ class Predictor:
             explain: How many of the largest contributions to give with each score; None: no explanations.
 
         Raises:
-            ModelError: The directory is not a valid model, a golden row does not get its score, or
-                explanations are wanted of a model whose kind has none.
+            ModelError: The directory is not a valid model, a golden row does not get its score, its own
+                certificate says that the model must not run, or explanations are wanted of a model whose
+                kind has none.
         """
-        predictor = cls(read_model(Path(directory)), explain=explain)
+        model = read_model(Path(directory))
+        standing = standing_of(Path(directory), model)
+        if standing.state == "refused":
+            raise ModelError(
+                f"{directory}: {model.id} was found not to score alike on both paths: {standing.detail}",
+                hint="Mend the model, and certify it again: python -m batch model certify.",
+            )
+        predictor = cls(model, explain=explain)
         predictor.check_golden_rows()
         return predictor
 

@@ -13,7 +13,16 @@ import numpy as np
 from pydantic import Field
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
-from batch.model.certificate import (
+from batch.model.golden import choose_golden, held_golden
+from batch.model.page import certificate_page
+from batch.model.routes import EventRows, routes_of
+from batch.model.samples import Sample, events_of, generate_sample, read_sample, with_ids
+from batch.model.trials import Progress, Scores, one_by_one, try_all
+from batch.model.verdicts import reason_of, show_certificate
+from batch.model.writing import declaration_text, replace_file
+from batch.sources import Reading
+from shared.errors import ExitCode, InputError
+from shared.models.certificate import (
     CERTIFICATE_FILE,
     PAGE_FILE,
     Certificate,
@@ -24,15 +33,6 @@ from batch.model.certificate import (
     Verdict,
     libraries_of,
 )
-from batch.model.golden import choose_golden, held_golden
-from batch.model.page import certificate_page
-from batch.model.routes import EventRows, routes_of
-from batch.model.samples import Sample, events_of, generate_sample, read_sample, with_ids
-from batch.model.trials import Progress, Scores, one_by_one, try_all
-from batch.model.verdicts import reason_of, show_certificate
-from batch.model.writing import declaration_text, replace_file
-from batch.sources import Reading
-from shared.errors import ExitCode, InputError
 from shared.models.directory import MODEL_FILE, Execution, GoldenRow, Model, digest, read_model
 from shared.predict import Predictor
 from shared.progress import Meter

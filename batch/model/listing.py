@@ -11,10 +11,10 @@ from pydantic_settings import CliPositionalArg, SettingsConfigDict
 from rich.console import Console
 from rich.text import Text
 
-from batch.model.certificate import standing_of
 from batch.model.show import STATE_COLORS
 from shared.errors import ExitCode, InputError, ModelError
-from shared.models.directory import MODEL_FILE
+from shared.models.certificate import standing_of
+from shared.models.directory import MODEL_FILE, read_model
 from shared.predict import Predictor
 from shared.settings import CommandSettings, load
 
@@ -93,7 +93,8 @@ def models_in(folder: Path) -> list[Listed]:
 
 def _listed(directory: Path) -> Listed:
     try:
-        model = Predictor.load(directory).model
+        model = read_model(directory)
+        Predictor(model).check_golden_rows()
     except ModelError as error:
         return Listed(str(directory), problem=error.message)
     return Listed(

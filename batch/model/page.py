@@ -3,8 +3,8 @@
 from html import escape
 from typing import Final
 
-from batch.model.certificate import CERTIFICATE_FILE, MEANINGS, Certificate, Combination, Trial
 from batch.model.verdicts import capital, cell_of, explained, headline, lines_of, shown_route
+from shared.models.certificate import CERTIFICATE_FILE, MEANINGS, Certificate, Combination, Trial
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1d2630; --soft: #5b6875; --line: #d9dfe5; --paper: #fff;

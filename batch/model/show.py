@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batch.model.certificate import Standing, standing_of
 from batch.model.verdicts import show_facts
 from shared.errors import ExitCode
+from shared.models.certificate import Standing, standing_of
 from shared.models.directory import Model, read_model
 from shared.schema import Input
 from shared.settings import CommandSettings, load

@@ -10,9 +10,9 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from batch.model.certificate import Combination
 from batch.model.routes import ORDERS, EventRows, Route, Rows
 from batch.ulps import ulps_between
+from shared.models.certificate import Combination
 from shared.predict import Outcome, Predictor
 
 #: One row, few rows, on both sides of a SIMD width, and many.

@@ -9,8 +9,9 @@ from pydantic_settings import CliPositionalArg
 from rich.console import Console
 from rich.text import Text
 
-from batch.model.certificate import State, standing_of
 from shared.errors import AnswerIsNo, ExitCode
+from shared.models.certificate import State, standing_of
+from shared.models.directory import read_model
 from shared.predict import Predictor
 from shared.settings import CommandSettings, load
 
@@ -46,7 +47,9 @@ def main(arguments: Sequence[str]) -> int:
         AnswerIsNo: It can, but its certificate does not hold.
     """
     settings = load(ValidateSettings, arguments, PROGRAM)
-    model = Predictor.load(settings.model).model
+    # Not by Predictor.load, which refuses a model for its certificate: that is told below.
+    model = read_model(settings.model)
+    Predictor(model).check_golden_rows()
     standing = standing_of(settings.model, model)
     wanted = standing.state == "valid" if settings.certified else standing.sound
     advice = _ADVICE.get(standing.state, "").format(folder=settings.model)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batch.model.certificate import CERTIFICATE_FILE, MEANINGS, PAGE_FILE, Certificate, Combination, Trial
+from shared.models.certificate import CERTIFICATE_FILE, MEANINGS, PAGE_FILE, Certificate, Combination, Trial
 from shared.models.directory import MODEL_FILE
 
 _AXES: Final = {"threads": "on {} threads", "size": "in batches of {}", "order": "{}", "route": "from {}"}

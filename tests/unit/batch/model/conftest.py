@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from batch.model import trials
-from batch.model.certificate import Certificate
 from batch.model.certify import CertifySettings, certify
+from shared.models.certificate import Certificate
 from shared.models.directory import KINDS
 from tests.support.models import change_model, threshold_model
 from tests.support.unstable import PLANTED

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from batch.model.certificate import Certificate, libraries_of, standing_of
 from batch.model.page import certificate_page
+from shared.errors import ModelError
+from shared.models.certificate import Certificate, libraries_of, standing_of
 from shared.models.directory import read_model
+from shared.predict import Predictor
 from tests.support.models import change_model, linear_model, threshold_model
 from tests.support.tables import write_rows
 
@@ -61,6 +63,8 @@ def test_a_refusal_stands(planted: Callable[[str], Path], quick: Certify) -> Non
     state, detail = standing(directory)
     assert state == "refused"
     assert "says: even one row at a time 54 of 108 combinations differ, all on 2 threads" in detail
+    with pytest.raises(ModelError, match="was found not to score alike on both paths"):
+        Predictor.load(directory)
 
 
 def test_a_library_that_has_changed_since_is_told(tmp_path: Path, quick: Certify) -> None:

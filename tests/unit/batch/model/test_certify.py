@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from batch.model import certify as module
-from batch.model.certificate import Certificate, Combination
 from batch.model.golden import choose_golden
 from shared.errors import ExitCode, InputError, ModelError
+from shared.models.certificate import Certificate, Combination
 from shared.models.directory import read_model
 from shared.predict import Predictor
 from tests.support.commands import command

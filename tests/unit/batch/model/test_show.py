@@ -12,9 +12,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from batch.model import command as model_command
-from batch.model.certificate import Certificate
 from shared.command import run
 from shared.errors import ExitCode
+from shared.models.certificate import Certificate
 from tests.support import graphs, trained
 from tests.support.models import change_model, linear_model, threshold_model
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from batch.manifest import tandem_version
 from shared.models.directory import Model, first_problem
+from shared.version import tandem_version
 
 CERTIFICATE_FILE: Final = "certificate.json"
 PAGE_FILE: Final = "certificate.html"
