@@ -221,7 +221,7 @@ class Predictor:
         for index, actual in zip(outcome.rows.tolist(), outcome.scores.tolist(), strict=True):
             row = (start + index) % len(golden)
             expected = golden[row].score
-            if actual != expected:
+            if actual.hex() != expected.hex():
                 raise ModelError(
                     f"{self.model.id}: golden row {row} scores {actual!r} in batches of {size},"
                     f" not {expected!r}",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from batch.ulps import ulps_between
 from shared.errors import ModelError
 from shared.predict import Outcome
+from shared.schema import Reason
 
 Floats = npt.NDArray[np.float64]
 _MOST_SHOWN: Final = 3
@@ -64,8 +65,16 @@ class ConversionGate:
             What was found, for the provenance.
 
         Raises:
-            ModelError: A decision differs, beyond what is tolerated.
+            ModelError: A decision differs beyond what is tolerated, or the converted model gives none where
+                the original does.
         """
+        failed = [one for one in outcome.rejections if one.reason is Reason.MODEL_ERROR]
+        if failed:
+            raise ModelError(
+                f"the converted model fails on {len(failed):,} rows that the original scores; row"
+                f" {failed[0].row}: {failed[0].detail}",
+                hint="Train on values that a float32 can hold, or leave such rows out of the sample.",
+            )
         original = self._original[outcome.rows]
         distance = np.abs(outcome.scores - original)
         differ = outcome.decisions != (original > self._threshold)
