@@ -17,7 +17,8 @@ from consumer.settings import ConsumerSettings
 from demo.__main__ import DemoSettings, VerdictSettings
 from producer.settings import ProducerSettings
 from shared.errors import ExitCode
-from shared.schema import Reason
+from shared.models.directory import KINDS, Declaration
+from shared.schema import Input, Reason
 from shared.settings import CommandSettings
 from tests.docs.blocks import blocks_of
 
@@ -133,3 +134,10 @@ def test_the_table_of_exit_codes_is_whole() -> None:
 
 def test_the_table_of_reasons_is_whole() -> None:
     assert first_column("docs/operations.md", "reason") == [str(reason) for reason in Reason]
+
+
+@pytest.mark.parametrize("name", [*KINDS, *Declaration.model_fields, *Input.model_fields])
+def test_the_reference_of_models_names_every_kind_and_field(name: str) -> None:
+    text = _FENCED.sub("", (ROOT / "docs/models.md").read_text(encoding="utf-8"))
+    reference = text.partition("## model.json")[2].partition("## Explanations")[0]
+    assert f"`{name}`" in reference

@@ -77,11 +77,11 @@ def _about_sample(found: Found, check: Check | None) -> Iterator[str]:
         more = len(found.unused) - _MOST_UNUSED
         shown = ", ".join(found.unused[:_MOST_UNUSED]) + (f" and {more} more" if more > 0 else "")
         yield f"the sample has columns that the model does not take: {shown}"
+    if found.schema.key not in {declared.name for declared in found.schema.inputs}:
+        yield f"every event must have a {found.schema.key}, with the customer's id; --key names another field"
     if check is None:
         yield "no sample was given: the golden rows were made of the inputs"
         return
-    if found.schema.key not in {declared.name for declared in found.schema.inputs}:
-        yield f"every event must have a {found.schema.key}, with the customer's id; --key names another field"
     outcome = check.outcome
     scored, true = len(outcome.scores), int(outcome.decisions.sum())
     yield (
