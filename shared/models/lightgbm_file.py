@@ -12,6 +12,34 @@ import numpy.typing as npt
 _LANDMARKS: Final = (b"\nend of trees\n", b"\nparameters:", b"\nend of parameters\n")
 _PARAMETER: Final = re.compile(rb"\[[a-z][a-z0-9_]*: .*\]")
 _TREE_LINE: Final = re.compile(rb"[A-Za-z_]+=[0-9a-z+\-. ]*")
+#: LightGBM reads no more lines of a tree than there are names here, and so misses what stands below others.
+_TREE_FIELDS: Final = frozenset(
+    [
+        "Tree",
+        "num_leaves",
+        "num_cat",
+        "split_feature",
+        "split_gain",
+        "threshold",
+        "decision_type",
+        "left_child",
+        "right_child",
+        "leaf_value",
+        "leaf_weight",
+        "leaf_count",
+        "internal_value",
+        "internal_weight",
+        "internal_count",
+        "cat_boundaries",
+        "cat_threshold",
+        "is_linear",
+        "leaf_const",
+        "num_features",
+        "leaf_features",
+        "leaf_coeff",
+        "shrinkage",
+    ]
+)
 _CATEGORICAL: Final = 1
 _KNOWN_DECISIONS: Final = 16
 
@@ -55,7 +83,9 @@ def _read(content: bytes) -> ModelText:
     text = content.decode()
     _check_landmarks(content)
     head, separator, _ = content.partition(b"\n\n")
-    header = _fields(head)
+    if b"\r" in head or b"\0" in head:
+        raise DamagedError("its header has a line that ends otherwise than LightGBM's do")
+    header = _fields(head, "its header")
     width = int(header["max_feature_idx"]) + 1
     if not len(header["feature_names"].split()) == len(header["feature_infos"].split()) == width:
         raise DamagedError(f"it does not name {width} features")
@@ -90,15 +120,26 @@ def _trees(content: bytes, start: int, sizes: str) -> Iterator[dict[str, str]]:
         odd = next((line for line in block.split(b"\n") if line and not _TREE_LINE.fullmatch(line)), None)
         if odd is not None:
             raise DamagedError(f"tree {number} has the line {odd!r}")
-        yield _fields(block)
+        tree = _fields(block, f"tree {number}")
+        unknown = tree.keys() - _TREE_FIELDS
+        if unknown:
+            raise DamagedError(f"tree {number} has the unknown field {min(unknown)}")
+        yield tree
         start += size
     if not content.startswith(b"end of trees\n", start):
         raise DamagedError("its trees do not end where the text says")
 
 
-def _fields(block: bytes) -> dict[str, str]:
-    pairs = (line.partition("=") for line in block.decode().splitlines())
-    return {name: value for name, _, value in pairs if name}
+def _fields(block: bytes, owner: str) -> dict[str, str]:
+    """Lines by name; of a name that is repeated, LightGBM may read another than is checked here."""
+    found: dict[str, str] = {}
+    for line in block.decode().split("\n"):
+        name, _, value = line.partition("=")
+        if name in found:
+            raise DamagedError(f"{owner} repeats the field {name}")
+        if name:
+            found[name] = value
+    return found
 
 
 def _numbers(tree: Mapping[str, str], name: str, count: int, dtype: Any) -> npt.NDArray[Any]:

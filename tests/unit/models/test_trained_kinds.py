@@ -286,3 +286,41 @@ def test_lightgbms_own_categories_must_be_declared_with_the_same_values(tmp_path
     assert 'Declare it with the values ["monthly", "yearly", "é"]' in said
     number = [*INPUTS[:3], {"name": "contract", "type": "number"}, INPUTS[4]]
     assert "is split by category in the model" in refusal(change_model(directory, inputs=number))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        # LightGBM reads 22 lines of a tree: it would split by the first of the two.
+        (b"split_feature=99999 1\n" + b"".join(b"pad_%s=1\n" % bytes([97 + n]) for n in range(22)), ""),
+        (b"split_feature=99999 1\n", "tree 0 repeats the field split_feature"),
+        (b"padding=1\n", "tree 0 has the unknown field padding"),
+    ],
+)
+def test_lightgbm_trees_with_a_field_twice_or_unknown_are_refused(
+    tmp_path: Path, lines: bytes, said: str
+) -> None:
+    directory = lightgbm_model(tmp_path, TRAINING)
+    content = artifact_of(directory).read_bytes()
+    size = content.split(b"tree_sizes=")[1].split()[0]
+    content = content.replace(b"tree_sizes=" + size, b"tree_sizes=%d" % (int(size) + len(lines)), 1)
+    content = content.replace(b"split_feature=", lines + b"split_feature=", 1)
+    found = refusal(replace_artifact(directory, content))
+    assert "it is not a whole LightGBM model" in found
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"max_feature_idx=6\n", "its header repeats the field max_feature_idx"),
+        (b"odd=1\rmax_feature_idx=99\n", "its header has a line that ends otherwise"),
+    ],
+)
+def test_lightgbm_headers_that_can_be_read_two_ways_are_refused(
+    tmp_path: Path, line: bytes, said: str
+) -> None:
+    directory = lightgbm_model(tmp_path, TRAINING)
+    content = artifact_of(directory).read_bytes()
+    content = content.replace(b"label_index=", line + b"label_index=", 1)
+    assert said in refusal(replace_artifact(directory, content))
