@@ -69,11 +69,15 @@ def _check_document(document: Any) -> None:
         raise DamagedError("it does not say of each tree which output it is for")
     if any(not 0 <= int(output) < outputs for output in model["tree_info"]):
         raise DamagedError(f"it has a tree for an output beyond the {outputs} that there are")
+    if booster["name"] == "dart" and len(booster["weight_drop"]) != len(model["trees"]):
+        raise DamagedError("it does not have one weight for each tree")
 
 
 def _check_tree(name: str, tree: dict[str, Any], width: int) -> None:
     count = int(tree["tree_param"]["num_nodes"])
     fields = {field: np.asarray(tree[field]) for field in _NODE_FIELDS}
+    if int(tree["tree_param"]["size_leaf_vector"]) not in (0, 1):
+        raise DamagedError(f"{name} has leaves of several values")
     if count < 1 or any(values.shape != (count,) for values in fields.values()):
         raise DamagedError(f"{name} does not have {count} nodes in each of its lists")
     left, right = fields["left_children"], fields["right_children"]
@@ -89,6 +93,26 @@ def _check_tree(name: str, tree: dict[str, Any], width: int) -> None:
     features = fields["split_indices"][inner]
     if (features < 0).any() or (features >= width).any():
         raise DamagedError(f"{name} splits by a feature beyond the {width} that there are")
+    _check_categories(name, tree, count)
+
+
+def _check_categories(name: str, tree: dict[str, Any], count: int) -> None:
+    if "split_type" not in tree:  # as before XGBoost 1.3, which has no splits by category
+        return
+    types = np.asarray(tree["split_type"])
+    if types.shape != (count,) or not np.isin(types, (0, 1)).all():
+        raise DamagedError(f"{name} does not have {count} splits of a known type")
+    nodes, segments, sizes = (
+        np.asarray(tree[f"categories_{field}"]) for field in ("nodes", "segments", "sizes")
+    )
+    if not np.array_equal(np.flatnonzero(types == 1), nodes):
+        raise DamagedError(f"{name} has categories for other nodes than it splits by category")
+    if not segments.shape == sizes.shape == nodes.shape:
+        raise DamagedError(f"{name} does not have a set of categories for each split by category")
+    # Not segments + sizes, which may be beyond int64.
+    known = len(tree["categories"])
+    if (sizes < 1).any() or (segments < 0).any() or (sizes > known).any() or (segments > known - sizes).any():
+        raise DamagedError(f"{name} has a set of categories beyond the {known} that it lists")
 
 
 def _all_below_root(left: npt.NDArray[Any], right: npt.NDArray[Any], inner: npt.NDArray[np.bool_]) -> bool:

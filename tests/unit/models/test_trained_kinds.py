@@ -251,7 +251,7 @@ def test_lightgbm_models_whose_score_is_no_known_function_of_a_sum_are_refused(
     assert said in refusal(replace_artifact(sound, booster.model_to_string().encode()))
 
 
-def test_xgboosts_own_categories_must_be_declared_with_the_same_values(tmp_path: Path) -> None:
+def split_by_category() -> tuple[Training, xgboost.Booster, xgboost.DMatrix]:
     training = made_up(INPUTS[:4], count=300, effect=2)
     contracts = pa.array([row["contract"] for row in training.rows]).dictionary_encode()
     columns = FeatureMatrix(training.schema, np.float32).build(training.frame)[:, :3].T
@@ -262,11 +262,16 @@ def test_xgboosts_own_categories_must_be_declared_with_the_same_values(tmp_path:
     booster = xgboost.train(settings, data, 10)
     trained_on = contracts.dictionary.to_pylist()
     inputs = [*INPUTS[:3], {**INPUTS[3], "values": trained_on}]
-    declared = Training(inputs, training.rows, training.labels)
+    return Training(inputs, training.rows, training.labels), booster, data
+
+
+def test_xgboosts_own_categories_must_be_declared_with_the_same_values(tmp_path: Path) -> None:
+    declared, booster, data = split_by_category()
+    inputs, trained_on = declared.inputs, list(declared.inputs[3]["values"])
     scorer = Predictor.load(xgboost_model(tmp_path, declared, booster=booster)).model.scorer
     assert (scorer.raw(declared.frame) == booster.predict(data, output_margin=True)).all()
     for wrong in ({"values": trained_on[::-1]}, {"values": [*trained_on, "weekly"]}):
-        said = refusal(change_model(tmp_path, inputs=[*INPUTS[:3], {**INPUTS[3], **wrong}]))
+        said = refusal(change_model(tmp_path, inputs=[*inputs[:3], {**inputs[3], **wrong}]))
         assert "input 'contract' has other values, or in another order" in said
         assert json.dumps(trained_on, ensure_ascii=False) in said
     number = {"name": "contract", "type": "number"}
@@ -324,3 +329,43 @@ def test_lightgbm_headers_that_can_be_read_two_ways_are_refused(
     content = artifact_of(directory).read_bytes()
     content = content.replace(b"label_index=", line + b"label_index=", 1)
     assert said in refusal(replace_artifact(directory, content))
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "said"),
+    [
+        ("tree_param", {"size_leaf_vector": "2"}, "has leaves of several values"),
+        ("split_type", {0: 2}, "splits of a known type"),
+        ("split_type", {-1: None}, "splits of a known type"),
+        ("categories_nodes", {0: 100_000}, "categories for other nodes than it splits by category"),
+        ("categories_sizes", {0: 0}, "beyond the"),
+        ("categories_sizes", {0: 2**63 - 1}, "beyond the"),
+        ("categories_sizes", {-1: None}, "a set of categories for each"),
+        ("categories_segments", {0: -1}, "beyond the"),
+        ("categories_segments", {0: 2**63 - 1}, "beyond the"),
+    ],
+)
+def test_xgboost_trees_with_splits_by_categories_that_are_not_there_are_refused(
+    tmp_path: Path, field: str, values: dict[Any, Any], said: str
+) -> None:
+    declared, booster, _ = split_by_category()
+    directory = xgboost_model(tmp_path, declared, booster=booster, form="json")
+    document = json.loads(artifact_of(directory).read_bytes())
+    trees = document["learner"]["gradient_booster"]["model"]["trees"]
+    tree = next(tree for tree in trees if tree["categories_nodes"])
+    for place, value in values.items():
+        if value is None:
+            del tree[field][place]
+        else:
+            tree[field][place] = value
+    assert said in refusal(replace_artifact(directory, json.dumps(document).encode()))
+
+
+def test_xgboosts_dart_must_have_a_weight_for_each_tree(tmp_path: Path) -> None:
+    booster = train_xgboost(TRAINING, rounds=5, booster="dart", rate_drop=0.3)
+    directory = xgboost_model(tmp_path, TRAINING, booster=booster, form="json")
+    Predictor.load(directory)
+    document = json.loads(artifact_of(directory).read_bytes())
+    document["learner"]["gradient_booster"]["weight_drop"].pop()
+    said = refusal(replace_artifact(directory, json.dumps(document).encode()))
+    assert "it does not have one weight for each tree" in said
