@@ -1,5 +1,6 @@
 """LightGBM's text, checked before LightGBM reads it: it trusts the text, and a damaged one can crash it."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,37 +9,18 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from shared.errors import ModelError
+
 #: What stands below the trees of a whole file, in this order.
 _LANDMARKS: Final = (b"\nend of trees\n", b"\nparameters:", b"\nend of parameters\n")
 _PARAMETER: Final = re.compile(rb"\[[a-z][a-z0-9_]*: .*\]")
 _TREE_LINE: Final = re.compile(rb"[A-Za-z_]+=[0-9a-z+\-. ]*")
 #: LightGBM reads no more lines of a tree than there are names here, and so misses what stands below others.
-_TREE_FIELDS: Final = frozenset(
-    [
-        "Tree",
-        "num_leaves",
-        "num_cat",
-        "split_feature",
-        "split_gain",
-        "threshold",
-        "decision_type",
-        "left_child",
-        "right_child",
-        "leaf_value",
-        "leaf_weight",
-        "leaf_count",
-        "internal_value",
-        "internal_weight",
-        "internal_count",
-        "cat_boundaries",
-        "cat_threshold",
-        "is_linear",
-        "leaf_const",
-        "num_features",
-        "leaf_features",
-        "leaf_coeff",
-        "shrinkage",
-    ]
+_TREE_FIELDS: Final = re.compile(
+    "Tree|num_leaves|num_cat|split_feature|split_gain|threshold|decision_type|left_child|right_child"
+    "|leaf_value|leaf_weight|leaf_count|internal_value|internal_weight|internal_count"
+    "|cat_boundaries|cat_threshold|is_linear|leaf_const|num_features|leaf_features|leaf_coeff"
+    "|shrinkage"
 )
 _CATEGORICAL: Final = 1
 _KNOWN_DECISIONS: Final = 16
@@ -57,12 +39,31 @@ class ModelText:
         header: What stands above the trees, by name.
         split_by_category: The features that a tree splits by category.
         linear: Whether a tree has linear models for leaves.
+        categorical: The features that were trained as categories.
+        pandas: The values of those that were pandas categories, in their order; empty when none was.
     """
 
     text: str
     header: Mapping[str, str]
     split_by_category: frozenset[int]
     linear: bool
+    categorical: tuple[int, ...]
+    pandas: tuple[list[object], ...]
+
+    def values(self) -> dict[int, list[object] | None]:
+        """By feature that was trained as a category its values, in the order of their codes, where known.
+
+        Raises:
+            ModelError: The text lists values, but not for which features.
+        """
+        if self.pandas and len(self.pandas) != len(self.categorical):
+            raise ModelError(
+                f"artifact: it lists the values of {len(self.pandas)} pandas categories,"
+                f" but has {len(self.categorical)} categorical features",
+                hint="Train it with categorical_feature naming every pandas category, and no other column.",
+            )
+        known = self.pandas or (None,) * len(self.categorical)
+        return dict(zip(self.categorical, known, strict=True))
 
 
 def read_text(content: bytes) -> ModelText:
@@ -94,7 +95,28 @@ def _read(content: bytes) -> ModelText:
     for number, tree in enumerate(_trees(content, len(head) + len(separator), header["tree_sizes"])):
         by_category |= _check_tree(number, tree, width)
         linear = linear or tree.get("is_linear", "0") != "0"
-    return ModelText(text, header, frozenset(by_category), linear)
+    categorical = tuple(sorted(by_category | _categorical(text, header, width)))
+    return ModelText(text, header, frozenset(by_category), linear, categorical, _pandas(text))
+
+
+def _categorical(text: str, header: Mapping[str, str], width: int) -> set[int]:
+    # A number's entry is its range, as [0:72]; a category's the codes that were seen, as 2:0:1.
+    infos = header["feature_infos"].split()
+    found = {place for place, info in enumerate(infos) if info[0] != "[" and info != "none"}
+    said = re.search(r"^\[categorical_feature: ([0-9,]+)\]$", text, re.MULTILINE)
+    if said:
+        found |= {int(place) for place in said[1].split(",")}
+    if max(found, default=0) >= width:
+        raise DamagedError(f"it has a categorical feature beyond the {width} that there are")
+    return found
+
+
+def _pandas(text: str) -> tuple[list[object], ...]:
+    _, found, rest = text.rpartition("\npandas_categorical:")
+    values = json.loads(rest.partition("\n")[0]) if found else None
+    if values is not None and not (isinstance(values, list) and all(isinstance(v, list) for v in values)):
+        raise DamagedError("its pandas_categorical is no list of lists")
+    return tuple(values or ())
 
 
 def _check_landmarks(content: bytes) -> None:
@@ -121,9 +143,9 @@ def _trees(content: bytes, start: int, sizes: str) -> Iterator[dict[str, str]]:
         if odd is not None:
             raise DamagedError(f"tree {number} has the line {odd!r}")
         tree = _fields(block, f"tree {number}")
-        unknown = tree.keys() - _TREE_FIELDS
+        unknown = [name for name in tree if not _TREE_FIELDS.fullmatch(name)]
         if unknown:
-            raise DamagedError(f"tree {number} has the unknown field {min(unknown)}")
+            raise DamagedError(f"tree {number} has the unknown field {unknown[0]}")
         yield tree
         start += size
     if not content.startswith(b"end of trees\n", start):

@@ -56,7 +56,7 @@ class LightGBMScorer(Scorer):
         steepness = _read_objective(model.header)
         names = booster.feature_name()
         matrix.check(booster.num_feature(), None if all(map(_UNNAMED.fullmatch, names)) else names)
-        _check_categories(model, booster.pandas_categorical, matrix)
+        _check_categories(model, matrix)
         return cls(booster, matrix, steepness)
 
     def raw(self, frame: Frame) -> Floats:
@@ -114,13 +114,10 @@ def _read_number(text: str) -> float:
         raise ModelError(f"artifact: its objective's sigmoid is {text!r}, no number", hint=_HINT) from None
 
 
-def _check_categories(model: ModelText, stored: Any, matrix: FeatureMatrix) -> None:
+def _check_categories(model: ModelText, matrix: FeatureMatrix) -> None:
     """Inputs that were trained as categories must be declared with the same ones, in the same order."""
-    # A number's entry is its range, as [0:72]; a category's the codes that were seen, as 2:0:1.
     infos = model.header["feature_infos"].split()
-    seen = {column for column, info in enumerate(infos) if info[0] != "[" and info != "none"}
-    columns = sorted(seen | model.split_by_category)
-    # pandas' categories are listed for the categorical columns alone, in their order.
-    known = stored if stored and len(stored) == len(columns) else [None] * len(columns)
-    for column, values in zip(columns, known, strict=True):
-        matrix.check_categories(column, values)
+    for column, values in model.values().items():
+        # One that never varied has no effect.
+        if infos[column] != "none" or column in model.split_by_category:
+            matrix.check_categories(column, values)

@@ -94,40 +94,23 @@ def _lightgbm(artifact: Artifact) -> Described:
         model = read_text(artifact.content)
     except ValueError as error:
         raise _damaged(artifact, error) from error
-    text, header = model.text, model.header
+    header, categories = model.header, model.values()
     names = tuple(header["feature_names"].split(" "))
-    ranges = header["feature_infos"].split(" ")
-    places = [place for place, range_ in enumerate(ranges) if re.fullmatch(r"-?\d+(:-?\d+)*", range_)]
-    said = re.search(r"^\[categorical_feature: ([\d,]+)\]$", text, re.MULTILINE)
-    if said:
-        places = [int(place) for place in said[1].split(",")]
-    values = _pandas_categories(artifact, text)
-    categorical = [names[place] for place in places if place < len(names)]
     objective = header.get("objective", "")
     numbered = all(map(_NUMBERED.fullmatch, names))
     return Described(
         names=None if numbered else names,
         width=len(names),
-        types=dict.fromkeys(categorical, "category"),
+        types=dict.fromkeys((names[place] for place in categories), "category"),
         categories={
-            name: tuple(map(str, known))
-            for name, known in zip(categorical, values, strict=False)
-            if len(values) == len(categorical) and all(isinstance(value, str) for value in known)
+            names[place]: tuple(map(str, known))
+            for place, known in categories.items()
+            if known is not None and all(isinstance(value, str) for value in known)
         },
         objective=objective,
         probability=objective.split(" ")[0] in ("binary", "cross_entropy"),
         versions={"read by": f"lightgbm {library('lightgbm', extra='lightgbm').__version__}"},
     )
-
-
-def _pandas_categories(artifact: Artifact, text: str) -> list[list[object]]:
-    """The values of the columns that were pandas categories, from the file's last line."""
-    found = re.search(r"^pandas_categorical:(.*)$", text, re.MULTILINE)
-    try:
-        values = json.loads(found[1]) if found else None
-    except ValueError as error:
-        raise _damaged(artifact, error) from error
-    return values if isinstance(values, list) else []
 
 
 def _damaged(artifact: Artifact, error: Exception) -> ModelError:

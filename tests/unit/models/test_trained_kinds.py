@@ -369,3 +369,21 @@ def test_xgboosts_dart_must_have_a_weight_for_each_tree(tmp_path: Path) -> None:
     document["learner"]["gradient_booster"]["weight_drop"].pop()
     said = refusal(replace_artifact(directory, json.dumps(document).encode()))
     assert "it does not have one weight for each tree" in said
+
+
+def test_lightgbms_categories_are_told_apart_when_one_never_varied(tmp_path: Path) -> None:
+    inputs = [
+        {"name": "fixed", "type": "category", "values": ["k"]},
+        {"name": "kind", "type": "category", "values": ["m", "a", "b"]},
+    ]
+    rows = [{"customer_id": n, "fixed": "k", "kind": "mab"[n % 3]} for n in range(300)]
+    declared = Training(inputs, rows, np.array([n % 3 == 1 for n in range(300)], np.float64))
+    booster = train_lightgbm(declared, categorical=["fixed", "kind"])
+    booster.pandas_categorical = [["k"], ["m", "a", "b"]]
+    directory = lightgbm_model(tmp_path, declared, booster=booster)
+    Predictor.load(directory)
+    wrong = [inputs[0], {**inputs[1], "values": ["a", "b", "m"]}]
+    assert 'Declare it with the values ["m", "a", "b"]' in refusal(change_model(directory, inputs=wrong))
+    booster.pandas_categorical = [["k"], ["m", "a", "b"], ["x"]]
+    said = refusal(replace_artifact(directory, booster.model_to_string().encode()))
+    assert "it lists the values of 3 pandas categories, but has 2 categorical features" in said
