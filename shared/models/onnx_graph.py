@@ -100,6 +100,20 @@ class OnnxScorer(Scorer):
             ) from error
 
 
+_UNFIT: Final = "a score cannot depend on chance, or on lists"
+# Refused at load, inside the branches of a graph too.
+_REFUSED: Final = {
+    "Loop": "it may run without end",
+    "Scan": "it may run without end",
+    "Multinomial": _UNFIT,
+    "Bernoulli": _UNFIT,
+    "Dropout": _UNFIT,
+    # Its trees are not checked for circles and for inputs that are not there.
+    "ai.onnx.ml.TreeEnsemble": "its trees are not checked",
+}
+_REFUSED_FAMILIES: Final = ("Random", "Sequence", "SplitToSequence", "ConcatFromSequence", "Optional")
+
+
 def _read_operators(onnx: Any, artifact: bytes) -> set[str]:
     """The operators of a graph that is whole and valid."""
     try:
@@ -146,9 +160,9 @@ def _graphs(graph: Any) -> Iterator[Any]:
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node:
-                    yield from _graphs(inner)
+            # A branch without nodes counts too: it may hold tensors.
+            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                yield from _graphs(inner)
 
 
 def _check_operators(onnx: Any, model: Any) -> set[str]:
@@ -178,6 +192,13 @@ def _check_operators(onnx: Any, model: Any) -> set[str]:
                     f"artifact: node {place} ({node.name or 'unnamed'}) of graph {graph.name!r}"
                     f" has the unknown operator {name}",
                     hint="Export the model with the operators of ai.onnx and ai.onnx.ml alone.",
+                )
+            if name in _REFUSED or name.startswith(_REFUSED_FAMILIES):
+                raise ModelError(
+                    f"artifact: node {place} ({node.name or 'unnamed'}) of graph {graph.name!r}"
+                    f" has the operator {name}: {_REFUSED.get(name, _UNFIT)}",
+                    hint="Export the model with operators of trees, of numbers and of tables alone;"
+                    " trees as TreeEnsembleClassifier or TreeEnsembleRegressor (ai.onnx.ml 3 or 4).",
                 )
             operators.add(name)
     return operators

@@ -213,3 +213,34 @@ def test_onnx_cannot_explain(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot say what each input contributed"):
         Predictor.load(directory).model.scorer.explain(TRAINING.frame)
     assert KINDS["onnx"] is OnnxScorer
+
+
+@pytest.mark.parametrize("operator", ["RandomUniformLike", "Bernoulli", "Dropout", "SequenceConstruct"])
+def test_an_operator_that_no_score_can_rest_on_is_refused_by_name(operator: str) -> None:
+    said = refusal(simple(helper.make_node(operator, ["x"], ["y"], name="odd")))
+    assert f"node 0 (odd) of graph 'test' has the operator {operator}" in said
+
+
+def test_a_loop_is_refused_before_it_runs() -> None:
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["more"], ["again"])],
+        "body",
+        [tensor("i", TensorProto.INT64), tensor("more", TensorProto.BOOL)],
+        [tensor("again", TensorProto.BOOL)],
+    )
+    turns = numpy_helper.from_array(np.array(2**62, np.int64), "turns")
+    content = graph(
+        [helper.make_node("Loop", ["turns", ""], [], body=body), sums()], [MATRIX], [OUT], [turns]
+    )
+    assert "the operator Loop: it may run without end" in refusal(content)
+
+
+def test_a_tensor_in_another_file_is_found_in_a_branch_without_nodes() -> None:
+    outside = TensorProto(name="secret", data_type=TensorProto.FLOAT, dims=[1])
+    outside.data_location = TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="secret.bin")
+    branch = helper.make_graph([], "branch", [], [tensor("secret", TensorProto.FLOAT, 1)], [outside])
+    asked = numpy_helper.from_array(np.array(True), "asked")
+    choice = helper.make_node("If", ["asked"], ["z"], then_branch=branch, else_branch=branch)
+    content = graph([choice, sums()], [MATRIX], [OUT], [asked])
+    assert "tensor 'secret' is kept in another file" in refusal(content)
