@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from shared.models.base import Floats
 
 # ln 2 in two parts whose product with a small integer is exact, and the coefficients of the rational
 # approximation of exp on [-ln2/2, ln2/2]: figures of FreeBSD's msun (e_exp.c), error below 2**-59.

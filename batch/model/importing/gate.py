@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from batch.ulps import ulps_between
 from shared.errors import ModelError
+from shared.models.base import Floats
 from shared.predict import Outcome
 from shared.schema import Reason
 
-Floats = npt.NDArray[np.float64]
 _MOST_SHOWN: Final = 3
 
 
