@@ -109,7 +109,7 @@ class Loop:
                 events = self._poll()
                 started = time.monotonic()
                 if events:
-                    batch = [self._scorer.score(columns, _now()) for columns in events]
+                    batch = self._scorer.score(events, _now())
                     if self._output.publish(batch):
                         self._enter(batch)
                     self._budget.spent(sum(map(len, events)), time.monotonic() - started)

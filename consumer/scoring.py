@@ -57,17 +57,20 @@ class StreamScorer:
         self._dead_letter_topic = dead_letter_topic
         self._sizer = sizer
 
-    def score(self, events: RecordColumns, now: int) -> Scored:
-        """Scores events of one partition.
+    def score(self, batch: Sequence[RecordColumns], now: int) -> list[Scored]:
+        """Scores a batch, all of it with one model.
 
         Args:
-            events: What was read.
+            batch: What was read, one entry a partition.
             now: The timestamp of the records to write, in milliseconds since the epoch.
 
         Raises:
             LedgerError: An event was lost or made twice.
             RecoverableError, ConfigurationError: The limits of a topic are not known and cannot be read.
         """
+        return [self._scored(events, now) for events in batch]
+
+    def _scored(self, events: RecordColumns, now: int) -> Scored:
         outcome = self._predictor.score_json(events.values)
         check_balance(place_of(events), len(events), outcome)
         predictions = self._predictions(events, outcome, now)

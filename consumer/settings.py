@@ -61,6 +61,37 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
         10.0, gt=0, description="Seconds after which the broker ends the transaction of a killed consumer."
     )
     shutdown_timeout: float = Field(20.0, gt=0, description="Seconds to finish in after SIGTERM or Ctrl-C.")
+    stall_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds that a poll or the scoring of a batch may take, and a partition with events may"
+        " stand still, before the consumer ends as stalled.",
+    )
+    workers: int = Field(1, ge=1, description="Processes that share the work under one supervisor.")
+    reject_limit: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="The share of rejected events above which it stops and writes no more of them; 1: never.",
+    )
+    reject_window: int = Field(
+        1_000, ge=1, description="Over how many events at least the share of rejected ones is taken."
+    )
+    http: bool = Field(True, description="Serve /livez, /readyz and /metrics.")
+    http_host: str = Field("127.0.0.1", description="The address to serve them on.")
+    http_port: int = Field(
+        9464, ge=0, le=65535, description="The port to serve them on; 0 takes any that is free."
+    )
+    watch_model: float | None = Field(
+        None,
+        gt=0,
+        description="Look for a new model in the model's directory every so many seconds, and swap it in.",
+    )
+    shadow: Path | None = Field(
+        None,
+        description="A second model that scores the same events to the shadow topic, and decides nothing.",
+    )
+    shadow_topic: str = Field("shadow-predictions", description="Where the shadow's predictions go.")
     max_events: int | None = Field(None, ge=1, description="End after this many events.")
     until_idle: float | None = Field(None, gt=0, description="End when nothing came for this many seconds.")
 

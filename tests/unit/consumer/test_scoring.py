@@ -19,7 +19,7 @@ def scorer() -> StreamScorer:
 
 def test_predictions_keep_key_partition_and_position() -> None:
     events = lesson_columns(3, 7, b'{"customer_id":105,"feature":0.7}', b'{"customer_id":101,"feature":0.2}')
-    scored = scorer().score(events, now=5)
+    scored = scorer().score([events], now=5)[0]
     [predictions] = scored.records
     assert (predictions.topic, predictions.partition, predictions.timestamp) == ("predictions", 3, 5)
     assert predictions.keys == [b"k0", b"k1"]
@@ -32,7 +32,7 @@ def test_a_rejection_becomes_a_dead_letter_with_its_bytes_unchanged_and_the_rest
     bad = b'{"customer_id":1,"feature":"\xff"}'
     events = lesson_columns(0, 40, bad, b'{"customer_id":105,"feature":0.7}', None)
     events.headers = {0: [("trace", b"t"), ("tandem.reason", b"a lie"), ("nothing", None)]}
-    predictions, letters = scorer().score(events, now=5).records
+    predictions, letters = scorer().score([events], now=5)[0].records
     assert predictions.keys == [b"k1"]
     assert json.loads(predictions.values[0] or b"")["prediction_id"] == "customers/0/41"
     assert (letters.topic, letters.partition) == ("dead-letters", 0)
@@ -55,7 +55,7 @@ def test_what_the_topics_do_not_take_becomes_a_dead_letter_without_its_bytes() -
     events.headers = {1: [("trace", b"t" * 9_000)], 2: [("trace", b"t")]}
     scored = StreamScorer(
         Predictor.load("models/threshold"), "predictions", "dead-letters", MemoryKafka([], largest=8_000)
-    ).score(events, now=5)
+    ).score([events], now=5)[0]
     predictions, letters = scored.records
     assert [json.loads(value or b"")["prediction_id"] for value in predictions.values] == [
         "customers/0/40",
@@ -78,14 +78,14 @@ def test_a_lost_row_is_noticed_before_anything_is_written(monkeypatch: pytest.Mo
     part = Predictor.load("models/threshold").score_json([b'{"customer_id":1,"feature":0.1}'])
     monkeypatch.setattr(Predictor, "score_json", lambda *_: replace(part, total=2))
     with pytest.raises(LedgerError, match="customers/0: 2 rows read, but 1 scored and 0 rejected"):
-        careless.score(lesson_columns(0, 0, b"one", b"two"), now=1)
+        careless.score([lesson_columns(0, 0, b"one", b"two")], now=1)
 
 
 def test_scoring_again_writes_the_same_bytes() -> None:
     events = lesson_columns(0, 0, b'{"customer_id":1,"feature":0.1}', b"junk")
-    assert scorer().score(events, now=1).records == scorer().score(events, now=1).records
+    assert scorer().score([events], now=1)[0].records == scorer().score([events], now=1)[0].records
 
 
 def test_events_without_a_scorable_one_write_no_predictions() -> None:
-    [letters] = scorer().score(lesson_columns(0, 0, b"junk"), now=1).records
+    [letters] = scorer().score([lesson_columns(0, 0, b"junk")], now=1)[0].records
     assert letters.topic == "dead-letters"

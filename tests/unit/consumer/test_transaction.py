@@ -16,7 +16,7 @@ def batch() -> list[Scored]:
     scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters", MemoryKafka([]))
     good = lesson_columns(0, 10, b'{"customer_id":1,"feature":0.1}')
     mixed = lesson_columns(1, 20, b'{"customer_id":2,"feature":0.9}', b"junk")
-    return [scorer.score(columns, now=1) for columns in (good, mixed)]
+    return scorer.score([good, mixed], now=1)
 
 
 def test_exactly_once_commits_predictions_dead_letters_and_offsets_together(batch: list[Scored]) -> None:
