@@ -1,11 +1,13 @@
 """Events of one partition to the records that must be written for them. Pure but for `Sizer`; no clock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from consumer.comparison import Comparison
+from consumer.trace import handed_on
 from shared.dead_letters import Origin, headers_for, stub_of
-from shared.kafka.columns import NewRecords, RecordColumns
+from shared.kafka.columns import Header, NewRecords, RecordColumns
 from shared.ledger import check_balance
 from shared.predict import Outcome, Predictor
 from shared.predictions import PredictionEncoder, position_prefix
@@ -26,12 +28,60 @@ class Scored:
     Attributes:
         events: What was read.
         outcome: A score or a rejection for each.
-        records: What to write: predictions, and dead letters when there are any.
+        records: What to write: predictions, dead letters when there are any, and a shadow's predictions.
+        comparison: What the shadow said of the same events; None without a shadow, or when it failed.
     """
 
     events: RecordColumns
     outcome: Outcome
     records: tuple[NewRecords, ...]
+    comparison: Comparison | None = None
+
+
+class Serving:
+    """A model that is ready to score, with what writes its predictions."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self._encoder = PredictionEncoder(predictor.model)
+
+    @property
+    def newest(self) -> "Serving":
+        """Itself: a model that nothing replaces."""
+        return self
+
+    def predictions(
+        self,
+        topic: str,
+        events: RecordColumns,
+        outcome: Outcome,
+        trace: Mapping[int, Sequence[Header]],
+        now: int,
+    ) -> NewRecords:
+        """The predictions of an outcome, under their events' keys and partition number.
+
+        Args:
+            topic: Where they go.
+            events: What was scored.
+            outcome: What became of it.
+            trace: By row, the headers that an event hands on to its prediction.
+            now: The records' timestamp, in milliseconds since the epoch.
+        """
+        keys, offsets, rows = events.keys, events.offsets, range(len(events))
+        if outcome.rejections:
+            rows = outcome.rows.tolist()
+            keys, offsets = [keys[row] for row in rows], [offsets[row] for row in rows]
+        values = self._encoder.encode(outcome, position_prefix(events.topic, events.partition), offsets)
+        headers = [trace.get(row, ()) for row in rows] if trace else None
+        return NewRecords(topic, events.partition, keys, values, now, headers)
+
+
+class Models(Protocol):
+    """Where the model comes from that scores the next batch (`Serving`, or consumer/models.py)."""
+
+    @property
+    def newest(self) -> Serving:
+        """The newest one that is ready."""
 
 
 def place_of(events: RecordColumns) -> str:
@@ -43,16 +93,17 @@ class StreamScorer:
     """Scores events and forms their predictions and dead letters, each of which fits its topic.
 
     Args:
-        predictor: The model.
+        models: The model, or where the newest one is to be had: each batch is scored with one of them.
         output_topic: Where predictions go.
         dead_letter_topic: Where rejections go.
         sizer: Tells what a topic does not take. A compressed event may be larger than any uncompressed one
             that its topic takes, and the topics for output are no larger than that.
     """
 
-    def __init__(self, predictor: Predictor, output_topic: str, dead_letter_topic: str, sizer: Sizer) -> None:
-        self._predictor = predictor
-        self._encoder = PredictionEncoder(predictor.model)
+    def __init__(
+        self, models: Predictor | Models, output_topic: str, dead_letter_topic: str, sizer: Sizer
+    ) -> None:
+        self._models = Serving(models) if isinstance(models, Predictor) else models
         self._output_topic = output_topic
         self._dead_letter_topic = dead_letter_topic
         self._sizer = sizer
@@ -68,37 +119,45 @@ class StreamScorer:
             LedgerError: An event was lost or made twice.
             RecoverableError, ConfigurationError: The limits of a topic are not known and cannot be read.
         """
-        return [self._scored(events, now) for events in batch]
+        serving = self._models.newest
+        return [self._scored(serving, events, now) for events in batch]
 
-    def _scored(self, events: RecordColumns, now: int) -> Scored:
-        outcome = self._predictor.score_json(events.values)
+    def _scored(self, serving: Serving, events: RecordColumns, now: int) -> Scored:
+        outcome = serving.predictor.score_json(events.values)
         check_balance(place_of(events), len(events), outcome)
-        predictions = self._predictions(events, outcome, now)
-        if large := self._sizer.too_large(predictions):
+        outcome, predictions = self._fitting(serving, events, outcome, now)
+        letters = self._letters(serving.predictor.model.id, events, outcome, now)
+        return Scored(events, outcome, tuple(records for records in (predictions, letters) if len(records)))
+
+    def _fitting(
+        self, serving: Serving, events: RecordColumns, outcome: Outcome, now: int
+    ) -> tuple[Outcome, NewRecords]:
+        """The predictions that their topic takes, and the outcome without the others."""
+        trace = handed_on(events.headers)
+        predictions = serving.predictions(self._output_topic, events, outcome, trace, now)
+        large = self._sizer.too_large(predictions)
+        if large and trace:
+            # Better a prediction without its trace context than none.
+            for place in large:
+                trace.pop(int(outcome.rows[place]), None)
+            predictions = serving.predictions(self._output_topic, events, outcome, trace, now)
+            large = self._sizer.too_large(predictions)
+        if large:
             # Its key is what makes it large.
             detail = f"the prediction, with the event's key, is larger than topic {self._output_topic} takes"
             outcome = outcome.without(
-                [Rejection(int(outcome.rows[row]), Reason.TOO_LARGE, None, detail) for row in large]
+                [Rejection(int(outcome.rows[place]), Reason.TOO_LARGE, None, detail) for place in large]
             )
-            predictions = self._predictions(events, outcome, now)
-        letters = self._letters(events, outcome, now)
-        return Scored(events, outcome, tuple(records for records in (predictions, letters) if len(records)))
+            predictions = serving.predictions(self._output_topic, events, outcome, trace, now)
+        return outcome, predictions
 
-    def _predictions(self, events: RecordColumns, outcome: Outcome, now: int) -> NewRecords:
-        keys, offsets = events.keys, events.offsets
-        if outcome.rejections:
-            rows = outcome.rows.tolist()
-            keys, offsets = [keys[row] for row in rows], [offsets[row] for row in rows]
-        values = self._encoder.encode(outcome, position_prefix(events.topic, events.partition), offsets)
-        return NewRecords(self._output_topic, events.partition, keys, values, now)
-
-    def _letters(self, events: RecordColumns, outcome: Outcome, now: int) -> NewRecords:
+    def _letters(self, model: str, events: RecordColumns, outcome: Outcome, now: int) -> NewRecords:
         rows = [rejection.row for rejection in outcome.rejections]
         headers = [
             headers_for(
                 rejection,
                 Origin(events.topic, events.partition, events.offsets[row], events.timestamps[row]),
-                self._predictor.model.id,
+                model,
                 events.headers.get(row, ()),
             )
             for row, rejection in zip(rows, outcome.rejections, strict=True)
