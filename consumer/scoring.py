@@ -108,25 +108,26 @@ class StreamScorer:
         self._dead_letter_topic = dead_letter_topic
         self._sizer = sizer
 
-    def score(self, batch: Sequence[RecordColumns], now: int) -> list[Scored]:
+    def score(self, batch: Sequence[RecordColumns], now: int, attempt: int = 1) -> list[Scored]:
         """Scores a batch, all of it with one model.
 
         Args:
             batch: What was read, one entry a partition.
             now: The timestamp of the records to write, in milliseconds since the epoch.
+            attempt: Which attempt at scoring these events this is, for their dead letters.
 
         Raises:
             LedgerError: An event was lost or made twice.
             RecoverableError, ConfigurationError: The limits of a topic are not known and cannot be read.
         """
         serving = self._models.newest
-        return [self._scored(serving, events, now) for events in batch]
+        return [self._scored(serving, events, now, attempt) for events in batch]
 
-    def _scored(self, serving: Serving, events: RecordColumns, now: int) -> Scored:
+    def _scored(self, serving: Serving, events: RecordColumns, now: int, attempt: int) -> Scored:
         outcome = serving.predictor.score_json(events.values)
         check_balance(place_of(events), len(events), outcome)
         outcome, predictions = self._fitting(serving, events, outcome, now)
-        letters = self._letters(serving.predictor.model.id, events, outcome, now)
+        letters = self._letters(serving.predictor.model.id, events, outcome, now, attempt)
         return Scored(events, outcome, tuple(records for records in (predictions, letters) if len(records)))
 
     def _fitting(
@@ -151,7 +152,9 @@ class StreamScorer:
             predictions = serving.predictions(self._output_topic, events, outcome, trace, now)
         return outcome, predictions
 
-    def _letters(self, model: str, events: RecordColumns, outcome: Outcome, now: int) -> NewRecords:
+    def _letters(
+        self, model: str, events: RecordColumns, outcome: Outcome, now: int, attempt: int
+    ) -> NewRecords:
         rows = [rejection.row for rejection in outcome.rejections]
         headers = [
             headers_for(
@@ -159,6 +162,7 @@ class StreamScorer:
                 Origin(events.topic, events.partition, events.offsets[row], events.timestamps[row]),
                 model,
                 events.headers.get(row, ()),
+                attempt,
             )
             for row, rejection in zip(rows, outcome.rejections, strict=True)
         ]
