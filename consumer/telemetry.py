@@ -1,0 +1,334 @@
+"""What one worker knows of itself: told by the loop and the probe, read by the watchdog and by HTTP."""
+
+import os
+import platform
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from consumer import measures
+from consumer.scoring import Scored
+from shared.metrics import Metrics, Snapshot
+from shared.schema import Reason
+from shared.version import tandem_version
+
+#: A broker that answered within so many seconds is there: longer than the probe's pause and patience.
+LATELY: Final = 8.0
+# After so many seconds without an answer, an end says nothing of the lag any more.
+_FORGOTTEN: Final = 30.0
+# What may stand as a label: a word of the code's own, never a broker's sentence.
+_WORD: Final = re.compile(r"[a-z][a-z_]{0,39}")
+_STATM: Final = Path("/proc/self/statm")
+
+Role: TypeAlias = Literal["champion", "shadow"]
+
+
+class WorkerSnapshot(TypedDict):
+    """What a worker says of itself; JSON can carry it.
+
+    Attributes:
+        worker: Its number.
+        pid: Its process.
+        started: When it started, as Unix time.
+        at: When this was said, on the machine's monotonic clock.
+        unready: Why it is not ready; empty when it is.
+        tripped: What its watchdog found; None while all is well.
+        metrics: The values of all metrics.
+    """
+
+    worker: int
+    pid: int
+    started: float
+    at: float
+    unready: list[str]
+    tripped: str | None
+    metrics: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that is being taken.
+
+    Attributes:
+        name: poll, score, commit or rewind.
+        places: The partitions and offsets that it is about.
+        thread: The identifier of the thread that takes it.
+    """
+
+    name: str
+    places: Mapping[int, int]
+    thread: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the watchdog looks at.
+
+    Attributes:
+        steps: Those being taken, by their number.
+        begun: How many steps have begun so far.
+        empty_polls: How many polls so far brought nothing.
+        thread: The thread that began the last step, None before the first.
+        assignments: How often partitions have been assigned.
+        lagging: By assigned partition that is behind its end, its position and that end.
+        broker_answers: Whether a broker has told the ends lately.
+        stopping: Whether the worker was told to stop.
+    """
+
+    steps: Mapping[int, Step]
+    begun: int
+    empty_polls: int
+    thread: int | None
+    assignments: int
+    lagging: Mapping[int, tuple[int, int]]
+    broker_answers: bool
+    stopping: bool
+
+
+class Telemetry:
+    """Keeps what a worker measures and where it stands. Any thread may call any method.
+
+    Args:
+        worker: The worker's number.
+        stopping: Whether the worker was told to stop.
+    """
+
+    def __init__(self, worker: int = 0, stopping: Callable[[], bool] = lambda: False) -> None:
+        self._worker = worker
+        self._stopping = stopping
+        self._started = time.time()
+        self._lock = threading.Lock()
+        self._metrics = Metrics(measures.FAMILIES)
+        self._steps: dict[int, Step] = {}
+        self._begun = self._empty_polls = self._assignments = 0
+        self._last_step: Step | None = None
+        self._assigned: frozenset[int] = frozenset()
+        self._positions: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._ends_at: float | None = None
+        self._contact: float | None = None
+        self._tripped: str | None = None
+        self._models: dict[Role, tuple[str, ...]] = {}
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Lets the series that are known beforehand appear, so that a rate sees their first rise."""
+        for reason in Reason:
+            self._metrics.add(measures.REJECTED, 0, reason.value)
+        for family, outcomes in (
+            (measures.TRANSACTIONS, ("committed", "aborted")),
+            (measures.SWAPS, ("swapped", "refused")),
+            (measures.SHADOW_DECISIONS, ("agreed", "flipped")),
+        ):
+            for outcome in outcomes:
+                self._metrics.add(family, 0, outcome)
+        self._metrics.add(measures.SHADOW_FAILURES, 0)
+        self._metrics.set(measures.BUILD, 1, tandem_version(), platform.python_version())
+
+    # What the loop tells.
+
+    @contextmanager
+    def step(self, name: str, places: Mapping[int, int]) -> Iterator[None]:
+        """Holds while a step is taken: the watchdog limits its time, and its duration is measured.
+
+        Args:
+            name: poll, score, commit or rewind.
+            places: By partition, the offset that the step is about; for the log when it hangs.
+        """
+        step, began = Step(name, places, threading.get_ident()), time.monotonic()
+        with self._lock:
+            self._begun += 1
+            number = self._begun
+            if name == "poll" and self._last_step is not None and self._last_step.name == "poll":
+                # Had the last poll brought something, it would be scored by now.
+                self._empty_polls += 1
+            if name in ("poll", "score"):
+                self._last_step = step
+            self._steps[number] = step
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._steps[number]
+            self._metrics.observe(measures.STEP_DURATION, time.monotonic() - began, name)
+
+    def assigned(self, partitions: Collection[int]) -> None:
+        """Notes the partitions that the group has given to this worker; none is an answer, too."""
+        with self._lock:
+            self._assignments += 1
+            self._assigned = frozenset(partitions)
+            self._positions = {p: offset for p, offset in self._positions.items() if p in self._assigned}
+            self._ends = {p: end for p, end in self._ends.items() if p in self._assigned}
+
+    def positions(self, positions: Mapping[int, int]) -> None:
+        """Notes the next offset of partitions; all before it is done: committed, or no event at all."""
+        with self._lock:
+            self._positions |= {p: offset for p, offset in positions.items() if p in self._assigned}
+
+    def committed(self, batch: Sequence[Scored], polled_at: float) -> None:
+        """Counts a batch that is committed.
+
+        Args:
+            batch: The events and what became of them.
+            polled_at: When they were polled, on the monotonic clock.
+        """
+        now, wall = time.monotonic(), time.time_ns() // 1_000_000
+        with self._lock:
+            self._contact = now
+        metrics = self._metrics
+        metrics.add(measures.TRANSACTIONS, 1, "committed")
+        metrics.observe(measures.BATCH_DURATION, max(0.0, now - polled_at))
+        metrics.observe(measures.BATCH_EVENTS, sum(len(scored.events) for scored in batch))
+        reasons: Counter[Reason] = Counter()
+        for scored in batch:
+            partition = str(scored.events.partition)
+            metrics.add(measures.READ, len(scored.events), partition)
+            metrics.add(measures.SCORED, len(scored.outcome.rows), partition)
+            reasons.update(rejection.reason for rejection in scored.outcome.rejections)
+            metrics.observe_all(measures.EVENT_AGE, _ages(scored.events.timestamps, wall))
+        for reason, count in reasons.items():
+            metrics.add(measures.REJECTED, count, reason.value)
+
+    def undone(self, reason: str, events: int) -> None:
+        """Counts a batch that was aborted, by a word that says why."""
+        reason = reason if _WORD.fullmatch(reason) else "other"
+        self._metrics.add(measures.TRANSACTIONS, 1, "aborted")
+        self._metrics.add(measures.UNDONE, events, reason)
+
+    # What the models tell.
+
+    def model(self, name: str, version: str, kind: str, sha256: str, role: Role = "champion") -> None:
+        """Names the model that is in use in a role from now on."""
+        with self._lock:
+            self._models[role] = (role, name, version, kind, sha256)
+            self._metrics.replace(measures.MODEL, dict.fromkeys(self._models.values(), 1.0))
+
+    def swap(self, outcome: Literal["swapped", "refused"]) -> None:
+        """Counts a new model that was taken in or refused."""
+        self._metrics.add(measures.SWAPS, 1, outcome)
+
+    def shadow(self, compared: int, flips: int, differences: npt.NDArray[np.float64]) -> None:
+        """Counts what a shadow said beside the champion.
+
+        Args:
+            compared: Events that both scored.
+            flips: Those among them that the two decide differently.
+            differences: The shadow's score less the champion's, of each of them.
+        """
+        self._metrics.add(measures.SHADOW_DECISIONS, compared - flips, "agreed")
+        self._metrics.add(measures.SHADOW_DECISIONS, flips, "flipped")
+        self._metrics.observe_all(measures.SHADOW_DIFFERENCE, np.abs(differences))
+
+    def shadow_failed(self, events: int) -> None:
+        """Counts events that the champion scored and the shadow could not."""
+        self._metrics.add(measures.SHADOW_FAILURES, events)
+
+    # What the probe and the watchdog tell.
+
+    def ends(self, ends: Mapping[int, int]) -> None:
+        """Notes a broker's answer: where partitions end."""
+        with self._lock:
+            self._ends_at = self._contact = time.monotonic()
+            self._ends = {p: end for p, end in ends.items() if p in self._assigned}
+
+    def trip(self, verdict: str) -> None:
+        """Notes that the watchdog ends this worker, and why."""
+        with self._lock:
+            self._tripped = verdict
+
+    # What others read.
+
+    @property
+    def assignment(self) -> frozenset[int]:
+        """The partitions that are assigned now."""
+        return self._assigned
+
+    def view(self) -> View:
+        """What the watchdog looks at."""
+        now = time.monotonic()
+        with self._lock:
+            return View(
+                steps=dict(self._steps),
+                begun=self._begun,
+                empty_polls=self._empty_polls,
+                thread=self._last_step.thread if self._last_step else None,
+                assignments=self._assignments,
+                lagging={
+                    p: (self._positions[p], end)
+                    for p, end in self._ends.items()
+                    if p in self._positions and end > self._positions[p]
+                },
+                broker_answers=self._ends_at is not None and now - self._ends_at <= LATELY,
+                stopping=self._stopping(),
+            )
+
+    def snapshot(self) -> WorkerSnapshot:
+        """What this worker says of itself now."""
+        now = time.monotonic()
+        with self._lock:
+            unready = self._unready(now)
+            self._set_gauges(now, not unready)
+            tripped = self._tripped
+        return {
+            "worker": self._worker,
+            "pid": os.getpid(),
+            "started": self._started,
+            "at": now,
+            "unready": unready,
+            "tripped": tripped,
+            "metrics": self._metrics.snapshot(),
+        }
+
+    def _unready(self, now: float) -> list[str]:
+        reasons = []
+        if self._tripped is not None:
+            reasons.append(self._tripped)
+        if self._stopping():
+            reasons.append("it is stopping")
+        if not self._assignments:
+            reasons.append("the group has not taken it in yet")
+        if unknown := sorted(self._assigned - self._positions.keys()):
+            reasons.append(f"the positions of partitions {', '.join(map(str, unknown))} are not known yet")
+        if self._contact is None:
+            reasons.append("no broker has answered yet")
+        elif now - self._contact > LATELY:
+            reasons.append(f"no broker has answered for {now - self._contact:.0f} s")
+        return reasons
+
+    def _set_gauges(self, now: float, ready: bool) -> None:
+        metrics, worker = self._metrics, str(self._worker)
+        fresh = self._ends_at is not None and now - self._ends_at <= _FORGOTTEN
+        lag = {p: max(0, end - self._positions[p]) for p, end in self._ends.items() if p in self._positions}
+        metrics.replace(measures.LAG, _by_partition(lag if fresh else {}))
+        metrics.replace(measures.POSITION, _by_partition(self._positions))
+        metrics.set(measures.ASSIGNED, len(self._assigned), worker)
+        metrics.set(measures.READY, float(ready), worker)
+        metrics.set(measures.STARTED, self._started, worker)
+        metrics.replace(measures.CPU, {(): time.process_time()})
+        if self._ends_at is not None:
+            metrics.set(measures.BROKER_AGE, now - self._ends_at, worker)
+        with suppress(OSError):
+            # Only Linux tells it this way; elsewhere the series is absent.
+            pages = int(_STATM.read_text(encoding="ascii").split()[1])
+            metrics.set(measures.MEMORY, pages * os.sysconf("SC_PAGE_SIZE"), worker)
+
+
+def _by_partition(values: Mapping[int, int]) -> dict[tuple[str, ...], float]:
+    return {(str(partition),): value for partition, value in values.items()}
+
+
+def _ages(timestamps: Sequence[int], now: int) -> npt.NDArray[Any]:
+    """Seconds since each timestamp, never below 0; a record without one (-1) has no age."""
+    stamped = np.fromiter(timestamps, np.int64, len(timestamps))
+    if stamped.size and stamped.min() < 0:
+        stamped = stamped[stamped >= 0]
+    return np.maximum(now - stamped, 0) / 1000
