@@ -1,10 +1,11 @@
 """The form of a dead letter: a rejection on its topic, with the original key and bytes unchanged.
 
 Where its topic does not take even the compressed letter, it goes without the bytes: see `stub_of`.
-Written by the consumer, read by compare; the headers are UTF-8 text.
+Written by the consumer, read by its replay and by compare; the headers are UTF-8 text.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +33,10 @@ MAX_HEADER_BYTES: Final = 8 * 1024
 _MAX_TEXT: Final = 900
 # An id of 1,024 characters fits.
 _MAX_STUB_KEY: Final = 4 * 1024
+
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+# What Kafka gives a record that was sent without a time.
+_NO_TIME: Final = "-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,7 @@ def headers_for(
         MODEL: model,
         ATTEMPT: str(attempt),
     }
-    kept = [header for header in original if not header[0].startswith(PREFIX)]
-    return kept + [(name, text.encode()) for name, text in told.items() if text is not None]
+    return own_headers(original) + [(name, text.encode()) for name, text in told.items() if text is not None]
 
 
 def stub_of(
@@ -105,6 +109,71 @@ def stub_of(
     return key if key is not None and len(key) <= _MAX_STUB_KEY else None, told
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What was said of bytes that a letter goes without.
+
+    Attributes:
+        bytes: How many they were.
+        sha256: Their digest, in hex.
+    """
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a dead letter's headers tell.
+
+    Attributes:
+        origin: Where its event stood.
+        reason: Why it could not be scored.
+        detail: The same as a sentence; it may quote the event.
+        field: The field at fault, when there is one.
+        model: `name@version` of the model that refused it.
+        attempt: Which attempt at scoring the event it was, from 1.
+        left_out: What the event's bytes were, when the letter goes without them.
+    """
+
+    origin: Origin
+    reason: Reason
+    detail: str
+    field: str | None
+    model: str
+    attempt: int
+    left_out: LeftOut | None
+
+
+def told_by(headers: Sequence[Header]) -> Told:
+    """Reads a dead letter's headers.
+
+    Raises:
+        ValueError: One is missing or is not what Tandem writes: the record is no dead letter of Tandem's.
+    """
+    told = read_headers(headers)
+    sha256 = told.get(SHA256)
+    if missing := [name for name in (DETAIL, MODEL) if name not in told]:
+        raise ValueError(f"the header {missing[0]} is missing")
+    attempt = _number(told, ATTEMPT)
+    if attempt < 1:
+        raise ValueError(f"the header {ATTEMPT} is not an attempt: {attempt}")
+    return Told(
+        origin_of(told),
+        reason_of(told),
+        told[DETAIL],
+        told.get(FIELD),
+        told[MODEL],
+        attempt,
+        None if sha256 is None else LeftOut(_number(told, BYTES), sha256),
+    )
+
+
+def own_headers(headers: Sequence[Header]) -> list[Header]:
+    """The headers that the event itself had."""
+    return [header for header in headers if not header[0].startswith(PREFIX)]
+
+
 def read_headers(headers: Sequence[Header]) -> Mapping[str, str]:
     """Tandem's own headers of a dead letter, as text by name."""
     own = [(name, value or b"") for name, value in headers if name.startswith(PREFIX)]
@@ -117,10 +186,19 @@ def origin_of(told: Mapping[str, str]) -> Origin:
     Raises:
         ValueError: A header is missing or is not a number: the record is no dead letter of Tandem's.
     """
-    try:
-        return Origin(told[TOPIC], int(told[PARTITION]), int(told[OFFSET]), int(told[TIMESTAMP]))
-    except KeyError as error:
-        raise ValueError(f"the header {error.args[0]} is missing") from error
+    timestamp = -1 if told.get(TIMESTAMP) == _NO_TIME else _number(told, TIMESTAMP)
+    if not told.get(TOPIC):
+        raise ValueError(f"the header {TOPIC} is missing")
+    return Origin(told[TOPIC], _number(told, PARTITION), _number(told, OFFSET), timestamp)
+
+
+def _number(told: Mapping[str, str], name: str) -> int:
+    """A header's number, in the one form in which Tandem writes it."""
+    if name not in told:
+        raise ValueError(f"the header {name} is missing")
+    if not _NUMBER.fullmatch(told[name]):
+        raise ValueError(f"the header {name} is not a number: {told[name]!r}")
+    return int(told[name])
 
 
 def reason_of(told: Mapping[str, str]) -> Reason:

@@ -2,7 +2,19 @@
 
 import pytest
 
-from shared.dead_letters import MAX_HEADER_BYTES, Origin, headers_for, origin_of, read_headers, reason_of
+from shared.dead_letters import (
+    MAX_HEADER_BYTES,
+    LeftOut,
+    Origin,
+    Told,
+    headers_for,
+    origin_of,
+    own_headers,
+    read_headers,
+    reason_of,
+    stub_of,
+    told_by,
+)
 from shared.schema import Reason, Rejection
 
 ORIGIN = Origin("events", 3, 42, 1_700_000_000_000)
@@ -55,8 +67,9 @@ def test_what_was_written_reads_back() -> None:
 
 def test_a_record_that_is_no_dead_letter_is_told_from_one() -> None:
     told = dict(read_headers(headers_for(REJECTION, ORIGIN, "m@1")))
-    with pytest.raises(ValueError, match="invalid literal"):
-        origin_of(told | {"tandem.offset": "x"})
+    for number in ("x", "-1", "+1", "1_0", " 1", "\u0663", "01", "9" * 20, ""):
+        with pytest.raises(ValueError, match=r"the header tandem\.offset is not a number"):
+            origin_of(told | {"tandem.offset": number})
     del told["tandem.topic"]
     with pytest.raises(ValueError, match=r"the header tandem\.topic is missing"):
         origin_of(told)
@@ -67,3 +80,36 @@ def test_a_record_that_is_no_dead_letter_is_told_from_one() -> None:
         "tandem.detail": "\ufffd",
         "tandem.field": "",
     }
+
+
+def test_all_that_the_headers_tell_is_read_at_once() -> None:
+    headers = headers_for(
+        REJECTION, ORIGIN, "m@1", [("other", b"\xff"), ("tandem.sha256", b"a lie")], attempt=3
+    )
+    assert told_by(headers) == Told(
+        ORIGIN, Reason.WRONG_TYPE, REJECTION.detail, REJECTION.field, "m@1", 3, left_out=None
+    )
+    assert own_headers(headers) == [("other", b"\xff")]
+
+
+def test_a_letter_without_its_bytes_tells_what_they_were() -> None:
+    _, headers = stub_of(b"k", b"abc", headers_for(REJECTION, ORIGIN, "m@1"))
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert told_by(headers).left_out == LeftOut(3, sha256)
+
+
+def test_an_event_without_a_time_reads_back() -> None:
+    origin = Origin("events", 0, 0, -1)
+    assert told_by(headers_for(REJECTION, origin, "m@1")).origin == origin
+
+
+@pytest.mark.parametrize("name", ["detail", "model", "attempt", "topic", "partition", "timestamp", "reason"])
+def test_a_record_without_one_of_the_headers_is_no_letter(name: str) -> None:
+    headers = headers_for(REJECTION, ORIGIN, "m@1")
+    with pytest.raises(ValueError, match=r"is missing|not a valid Reason"):
+        told_by([header for header in headers if header[0] != f"tandem.{name}"])
+
+
+def test_the_attempts_begin_at_1() -> None:
+    with pytest.raises(ValueError, match="not an attempt"):
+        told_by(headers_for(REJECTION, ORIGIN, "m@1", attempt=0))
