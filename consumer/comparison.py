@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +9,8 @@ import numpy.typing as npt
 from shared.predict import Outcome
 from shared.schema import Reason
 
-#: Upper bounds of the absolute score difference, by which `Comparison.differences` counts: equal to the bit,
-#: up to each of these, and above the last.
-BOUNDS: Final = (0.0, 1e-9, 1e-6, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """What a challenger made of a batch, beside the champion.
 
@@ -25,9 +20,7 @@ class Comparison:
         agreed: Events of the same decision.
         raised: Events with a decision that is false by the champion and true by the challenger.
         lowered: The other way round.
-        differences: How many of the compared events are how far apart: one count for each of BOUNDS, not
-            cumulated, and one for those above the last.
-        difference_sum: The sum of the absolute score differences.
+        differences: The absolute difference of the scores of each compared event.
         rejected: Events that only the challenger rejected, by its reason.
         accepted: Events that only the champion rejected.
         neither: Events that both rejected.
@@ -36,8 +29,7 @@ class Comparison:
     agreed: int
     raised: int
     lowered: int
-    differences: tuple[int, ...]
-    difference_sum: float
+    differences: npt.NDArray[np.float64]
     rejected: Counter[Reason]
     accepted: int
     neither: int
@@ -52,7 +44,6 @@ def compare(champion: Outcome, challenger: Outcome) -> Comparison:
     """Lays the outcomes of the same events side by side."""
     ours, theirs = _places(champion.rows, challenger.rows)
     before, after = champion.decisions[ours], challenger.decisions[theirs]
-    apart = np.abs(challenger.scores[theirs] - champion.scores[ours])
     refused = {rejection.row for rejection in champion.rejections}
     rejected = Counter(
         rejection.reason for rejection in challenger.rejections if rejection.row not in refused
@@ -62,8 +53,7 @@ def compare(champion: Outcome, challenger: Outcome) -> Comparison:
         agreed=int(np.count_nonzero(before == after)),
         raised=int(np.count_nonzero(after & ~before)),
         lowered=int(np.count_nonzero(before & ~after)),
-        differences=_by_size(apart),
-        difference_sum=float(apart.sum()),
+        differences=np.abs(challenger.scores[theirs] - champion.scores[ours]),
         rejected=rejected,
         accepted=len(refused) - neither,
         neither=neither,
@@ -79,8 +69,3 @@ def _places(
         return everywhere, everywhere
     _, ours, theirs = np.intersect1d(champion, challenger, assume_unique=True, return_indices=True)
     return ours, theirs
-
-
-def _by_size(apart: npt.NDArray[np.float64]) -> tuple[int, ...]:
-    places = np.searchsorted(np.array(BOUNDS), apart, side="left")
-    return tuple(np.bincount(places, minlength=len(BOUNDS) + 1).tolist())

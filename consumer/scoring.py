@@ -84,6 +84,38 @@ class Models(Protocol):
         """The newest one that is ready."""
 
 
+def fitting_predictions(
+    serving: Serving, events: RecordColumns, outcome: Outcome, topic: str, sizer: Sizer, now: int
+) -> tuple[Outcome, NewRecords]:
+    """The predictions that their topic takes, and the outcome with a rejection for each other one.
+
+    Args:
+        serving: The model that scored.
+        events: What was scored.
+        outcome: What became of it.
+        topic: Where the predictions go.
+        sizer: Tells what it does not take.
+        now: The records' timestamp, in milliseconds since the epoch.
+    """
+    trace = handed_on(events.headers)
+    predictions = serving.predictions(topic, events, outcome, trace, now)
+    large = sizer.too_large(predictions)
+    if large and trace:
+        # Better a prediction without its trace context than none.
+        for place in large:
+            trace.pop(int(outcome.rows[place]), None)
+        predictions = serving.predictions(topic, events, outcome, trace, now)
+        large = sizer.too_large(predictions)
+    if large:
+        # Its key is what makes it large.
+        detail = f"the prediction, with the event's key, is larger than topic {topic} takes"
+        outcome = outcome.without(
+            [Rejection(int(outcome.rows[place]), Reason.TOO_LARGE, None, detail) for place in large]
+        )
+        predictions = serving.predictions(topic, events, outcome, trace, now)
+    return outcome, predictions
+
+
 def place_of(events: RecordColumns) -> str:
     """What the ledger calls a partition."""
     return f"{events.topic}/{events.partition}"
@@ -126,31 +158,11 @@ class StreamScorer:
     def _scored(self, serving: Serving, events: RecordColumns, now: int, attempt: int) -> Scored:
         outcome = serving.predictor.score_json(events.values)
         check_balance(place_of(events), len(events), outcome)
-        outcome, predictions = self._fitting(serving, events, outcome, now)
+        outcome, predictions = fitting_predictions(
+            serving, events, outcome, self._output_topic, self._sizer, now
+        )
         letters = self._letters(serving.predictor.model.id, events, outcome, now, attempt)
         return Scored(events, outcome, tuple(records for records in (predictions, letters) if len(records)))
-
-    def _fitting(
-        self, serving: Serving, events: RecordColumns, outcome: Outcome, now: int
-    ) -> tuple[Outcome, NewRecords]:
-        """The predictions that their topic takes, and the outcome without the others."""
-        trace = handed_on(events.headers)
-        predictions = serving.predictions(self._output_topic, events, outcome, trace, now)
-        large = self._sizer.too_large(predictions)
-        if large and trace:
-            # Better a prediction without its trace context than none.
-            for place in large:
-                trace.pop(int(outcome.rows[place]), None)
-            predictions = serving.predictions(self._output_topic, events, outcome, trace, now)
-            large = self._sizer.too_large(predictions)
-        if large:
-            # Its key is what makes it large.
-            detail = f"the prediction, with the event's key, is larger than topic {self._output_topic} takes"
-            outcome = outcome.without(
-                [Rejection(int(outcome.rows[place]), Reason.TOO_LARGE, None, detail) for place in large]
-            )
-            predictions = serving.predictions(self._output_topic, events, outcome, trace, now)
-        return outcome, predictions
 
     def _letters(
         self, model: str, events: RecordColumns, outcome: Outcome, now: int, attempt: int

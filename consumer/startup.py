@@ -22,7 +22,7 @@ def prepare_topics(settings: ConsumerSettings) -> TopicInfo:
     """
     deadline = Deadline.after(settings.broker_timeout)
     wait_for_broker(settings, deadline)
-    names = (settings.input_topic, settings.output_topic, settings.dead_letter_topic)
+    names = (settings.input_topic, *settings.written_topics)
     if settings.create_topics:
         _create(settings, deadline)
     source = check_topics(settings, describe_topics(settings, names, deadline))
@@ -45,7 +45,7 @@ def _create(settings: ConsumerSettings, deadline: Deadline) -> None:
         return
     room = {"max.message.bytes": str(source.max_message_bytes + MAX_HEADER_BYTES)}
     output = TopicSpec(source.partitions, configs=room)
-    create_topics(settings, {settings.output_topic: output, settings.dead_letter_topic: output}, deadline)
+    create_topics(settings, dict.fromkeys(settings.written_topics, output), deadline)
 
 
 def check_topics(settings: ConsumerSettings, found: Mapping[str, TopicInfo | None]) -> TopicInfo:
@@ -69,7 +69,7 @@ def check_topics(settings: ConsumerSettings, found: Mapping[str, TopicInfo | Non
         )
     topics = {name: topic for name, topic in found.items() if topic is not None}
     source = topics[settings.input_topic]
-    for name in (settings.output_topic, settings.dead_letter_topic):
+    for name in settings.written_topics:
         topic = topics[name]
         if topic.partitions != source.partitions:
             raise ConfigurationError(

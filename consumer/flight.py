@@ -1,0 +1,82 @@
+"""The models in flight: what scores a batch, with the watches and the shadow that the settings ask for."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+from consumer.models import ModelTelemetry, Role, WatchedModel
+from consumer.scoring import Models, Scored, Serving, Sizer, StreamScorer
+from consumer.settings import ConsumerSettings
+from consumer.shadow import Shadowed, ShadowTelemetry
+from shared.kafka.columns import RecordColumns
+from shared.predict import Predictor
+
+# Of the time that one batch may take, what the shadow may have of it in any case.
+_SHADOW_SHARE: Final = 1 / 4
+
+
+class FlightTelemetry(ModelTelemetry, ShadowTelemetry, Protocol):
+    """What is told of both models (consumer/telemetry.py)."""
+
+
+class Scorer(Protocol):
+    """What scores a batch: StreamScorer, or Shadowed."""
+
+    def score(self, batch: Sequence[RecordColumns], now: int) -> list[Scored]:
+        """Scores a batch, all of it with one model."""
+
+
+def load_shadow(settings: ConsumerSettings) -> Predictor | None:
+    """The challenger, which explains nothing; None when there is none.
+
+    Raises:
+        ModelError: It cannot be loaded: a mistake in the command is best seen at once.
+    """
+    return None if settings.shadow is None else Predictor.load(settings.shadow)
+
+
+@contextmanager
+def scorer_in_flight(
+    settings: ConsumerSettings,
+    predictor: Predictor,
+    challenger: Predictor | None,
+    sizer: Sizer,
+    telemetry: FlightTelemetry,
+) -> Iterator[Scorer]:
+    """What scores a batch; the models' directories are watched for as long as the block runs.
+
+    Args:
+        settings: Which directories, topics and limits.
+        predictor: The model, from `settings.model`.
+        challenger: From `load_shadow`.
+        sizer: Tells what a topic does not take.
+        telemetry: Is told of the models.
+    """
+    with ExitStack() as stack:
+
+        def models(directory: Path, given: Predictor, role: Role, explain: int | None) -> Models:
+            telemetry.model(given.model, role)
+            if settings.watch_model is None:
+                return Serving(given)
+            watched = WatchedModel(directory, given, settings.watch_model, role, telemetry, explain=explain)
+            stack.enter_context(watched.watching())
+            return watched
+
+        scorer = StreamScorer(
+            models(settings.model, predictor, "champion", settings.explain),
+            settings.output_topic,
+            settings.dead_letter_topic,
+            sizer,
+        )
+        if settings.shadow is None or challenger is None:
+            yield scorer
+            return
+        yield Shadowed(
+            scorer,
+            models(settings.shadow, challenger, "shadow", None),
+            settings.shadow_topic,
+            sizer,
+            settings.batch_seconds * _SHADOW_SHARE,
+            telemetry,
+        )
