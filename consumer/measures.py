@@ -98,16 +98,35 @@ MODEL: Final = Family(
 SWAPS: Final = Family(
     "tandem_model_swaps_total", "counter", "New models that were taken in or refused.", ("outcome",)
 )
+SHADOW_RUNNING: Final = Family(
+    "tandem_shadow_running",
+    "gauge",
+    "1 while the shadow scores, 0 when it failed so often that it is switched off; absent without one.",
+    ("worker",),
+    merged="min",
+)
 SHADOW_DECISIONS: Final = Family(
     "tandem_shadow_decisions_total",
     "counter",
-    "Events that champion and shadow both scored, by whether their decisions agree.",
+    "Events that champion and shadow both scored, by whether their decisions agree, or the shadow's is true"
+    " (raised) or false (lowered) where the champion's is not.",
     ("outcome",),
+)
+SHADOW_REJECTED: Final = Family(
+    "tandem_shadow_rejected_total",
+    "counter",
+    "Events that the champion scored and the shadow rejected.",
+    ("reason",),
+)
+SHADOW_ACCEPTED: Final = Family(
+    "tandem_shadow_accepted_total",
+    "counter",
+    "Events that the champion rejected and the shadow scored.",
 )
 SHADOW_FAILURES: Final = Family(
     "tandem_shadow_failures_total",
     "counter",
-    "Events that the champion scored and the shadow could not.",
+    "Batches for which the shadow failed, so that they have no shadow predictions.",
 )
 SHADOW_DIFFERENCE: Final = Family(
     "tandem_shadow_score_difference",
@@ -134,6 +153,7 @@ FAMILIES: Final = (
     *(READ, SCORED, REJECTED, UNDONE, TRANSACTIONS),
     *(BATCH_EVENTS, BATCH_DURATION, EVENT_AGE, STEP_DURATION),
     *(POSITION, LAG, ASSIGNED, BROKER_AGE, READY),
-    *(MODEL, SWAPS, SHADOW_DECISIONS, SHADOW_FAILURES, SHADOW_DIFFERENCE),
+    *(MODEL, SWAPS, SHADOW_RUNNING, SHADOW_DECISIONS, SHADOW_DIFFERENCE),
+    *(SHADOW_REJECTED, SHADOW_ACCEPTED, SHADOW_FAILURES),
     *(STARTED, CPU, MEMORY, BUILD),
 )

@@ -27,6 +27,7 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
     Example:
       python -m consumer --model models/churn --create-topics
       python -m consumer --model models/churn --guarantee at-least-once --until-idle 5
+      python -m consumer --model models/churn --watch-model 10 --shadow models/churn-linear
     """
 
     model: Path = Field(description="The model's directory.")
@@ -37,6 +38,7 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
     instance: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]+$",
+        max_length=200,
         description="A name for this instance, unique in the group and the same after a restart; "
         "made from the host's name unless given.",
     )
@@ -68,6 +70,11 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
         " stand still, before the consumer ends as stalled.",
     )
     workers: int = Field(1, ge=1, description="Processes that share the work under one supervisor.")
+    max_restarts: int = Field(
+        10,
+        ge=0,
+        description="How often in a row, without a minute of work between, a worker may fail before all end.",
+    )
     reject_limit: float = Field(
         0.5,
         gt=0,
@@ -102,12 +109,24 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
             "output": self.output_topic,
             "dead-letter": self.dead_letter_topic,
         }
+        if self.shadow is not None:
+            topics["shadow"] = self.shadow_topic
         if len(set(topics.values())) < len(topics):
             told = ", ".join(f"{role} topic {name}" for role, name in topics.items())
-            raise ValueError(
-                f"the three topics must differ, or the consumer would read its own output: {told}"
-            )
+            raise ValueError(f"the topics must differ, or the consumer would read its own output: {told}")
         return self
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if self.workers > 1 and self.max_events is not None:
+            raise ValueError("--max-events counts the events of one process: give it without --workers")
+        return self
+
+    @property
+    def written_topics(self) -> tuple[str, ...]:
+        """The topics that it writes to; each needs as many partitions as the input topic."""
+        shadow = () if self.shadow is None else (self.shadow_topic,)
+        return (self.output_topic, self.dead_letter_topic, *shadow)
 
     @property
     def host(self) -> str:

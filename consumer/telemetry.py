@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from consumer import measures
+from consumer.comparison import Comparison
 from consumer.scoring import Scored
 from shared.metrics import Metrics, Snapshot
+from shared.models.directory import Model
 from shared.schema import Reason
 from shared.version import tandem_version
 
@@ -59,7 +61,7 @@ class Step:
     """A step that is being taken.
 
     Attributes:
-        name: poll, score, commit or rewind.
+        name: poll, score, commit, abort or rewind.
         places: The partitions and offsets that it is about.
         thread: The identifier of the thread that takes it.
     """
@@ -127,10 +129,11 @@ class Telemetry:
         for family, outcomes in (
             (measures.TRANSACTIONS, ("committed", "aborted")),
             (measures.SWAPS, ("swapped", "refused")),
-            (measures.SHADOW_DECISIONS, ("agreed", "flipped")),
+            (measures.SHADOW_DECISIONS, ("agreed", "raised", "lowered")),
         ):
             for outcome in outcomes:
                 self._metrics.add(family, 0, outcome)
+        self._metrics.add(measures.SHADOW_ACCEPTED, 0)
         self._metrics.add(measures.SHADOW_FAILURES, 0)
         self._metrics.set(measures.BUILD, 1, tandem_version(), platform.python_version())
 
@@ -141,7 +144,7 @@ class Telemetry:
         """Holds while a step is taken: the watchdog limits its time, and its duration is measured.
 
         Args:
-            name: poll, score, commit or rewind.
+            name: poll, score, commit, abort or rewind.
             places: By partition, the offset that the step is about; for the log when it hangs.
         """
         step, began = Step(name, places, threading.get_ident()), time.monotonic()
@@ -167,7 +170,6 @@ class Telemetry:
             self._assignments += 1
             self._assigned = frozenset(partitions)
             self._positions = {p: offset for p, offset in self._positions.items() if p in self._assigned}
-            self._ends = {p: end for p, end in self._ends.items() if p in self._assigned}
 
     def positions(self, positions: Mapping[int, int]) -> None:
         """Notes the next offset of partitions; all before it is done: committed, or no event at all."""
@@ -195,6 +197,8 @@ class Telemetry:
             metrics.add(measures.SCORED, len(scored.outcome.rows), partition)
             reasons.update(rejection.reason for rejection in scored.outcome.rejections)
             metrics.observe_all(measures.EVENT_AGE, _ages(scored.events.timestamps, wall))
+            if scored.comparison is not None:
+                self._compared(scored.comparison)
         for reason, count in reasons.items():
             metrics.add(measures.REJECTED, count, reason.value)
 
@@ -206,39 +210,43 @@ class Telemetry:
 
     # What the models tell.
 
-    def model(self, name: str, version: str, kind: str, sha256: str, role: Role = "champion") -> None:
+    def model(self, model: Model, role: Role = "champion") -> None:
         """Names the model that is in use in a role from now on."""
+        declared = model.declaration
         with self._lock:
-            self._models[role] = (role, name, version, kind, sha256)
+            self._models[role] = (role, declared.name, declared.version, declared.kind, model.short_sha256)
             self._metrics.replace(measures.MODEL, dict.fromkeys(self._models.values(), 1.0))
 
-    def swap(self, outcome: Literal["swapped", "refused"]) -> None:
-        """Counts a new model that was taken in or refused."""
+    def swap(self, outcome: str) -> None:
+        """Counts a new model that was `swapped` in or `refused`."""
         self._metrics.add(measures.SWAPS, 1, outcome)
 
-    def shadow(self, compared: int, flips: int, differences: npt.NDArray[np.float64]) -> None:
-        """Counts what a shadow said beside the champion.
+    def shadow_running(self, running: bool) -> None:
+        """Notes whether the shadow scores, or is switched off."""
+        self._metrics.set(measures.SHADOW_RUNNING, float(running), str(self._worker))
 
-        Args:
-            compared: Events that both scored.
-            flips: Those among them that the two decide differently.
-            differences: The shadow's score less the champion's, of each of them.
-        """
-        self._metrics.add(measures.SHADOW_DECISIONS, compared - flips, "agreed")
-        self._metrics.add(measures.SHADOW_DECISIONS, flips, "flipped")
-        self._metrics.observe_all(measures.SHADOW_DIFFERENCE, np.abs(differences))
+    def shadow_failed(self) -> None:
+        """Counts a batch for which the shadow failed."""
+        self._metrics.add(measures.SHADOW_FAILURES, 1)
 
-    def shadow_failed(self, events: int) -> None:
-        """Counts events that the champion scored and the shadow could not."""
-        self._metrics.add(measures.SHADOW_FAILURES, events)
+    def _compared(self, comparison: Comparison) -> None:
+        """Counts what a shadow said beside the champion."""
+        metrics = self._metrics
+        metrics.add(measures.SHADOW_DECISIONS, comparison.agreed, "agreed")
+        metrics.add(measures.SHADOW_DECISIONS, comparison.raised, "raised")
+        metrics.add(measures.SHADOW_DECISIONS, comparison.lowered, "lowered")
+        metrics.observe_all(measures.SHADOW_DIFFERENCE, comparison.differences)
+        for reason, count in comparison.rejected.items():
+            metrics.add(measures.SHADOW_REJECTED, count, reason.value)
+        metrics.add(measures.SHADOW_ACCEPTED, comparison.accepted)
 
     # What the probe and the watchdog tell.
 
     def ends(self, ends: Mapping[int, int]) -> None:
-        """Notes a broker's answer: where partitions end."""
+        """Notes a broker's answer: where the partitions end, whoever reads them."""
         with self._lock:
             self._ends_at = self._contact = time.monotonic()
-            self._ends = {p: end for p, end in ends.items() if p in self._assigned}
+            self._ends = dict(ends)
 
     def trip(self, verdict: str) -> None:
         """Notes that the watchdog ends this worker, and why."""

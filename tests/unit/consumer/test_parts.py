@@ -33,7 +33,7 @@ def test_exactly_once_is_the_default() -> None:
 
 @pytest.mark.parametrize("option", ["--output-topic", "--dead-letter-topic"])
 def test_reading_its_own_output_is_refused(option: str) -> None:
-    with pytest.raises(ConfigurationError, match="the three topics must differ"):
+    with pytest.raises(ConfigurationError, match="the topics must differ"):
         settings(option, "customers")
 
 
