@@ -1,0 +1,1 @@
+"""Looking after dead letters: `python -m consumer dead-letters list|show|replay`."""
