@@ -27,6 +27,9 @@ from shared.version import tandem_version
 LATELY: Final = 8.0
 # After so many seconds without an answer, an end says nothing of the lag any more.
 _FORGOTTEN: Final = 30.0
+_OF_THE_LOOP: Final = ("poll", "score")
+# A poll that takes longer had to wait; one beside a commit is short, and says nothing when it is empty.
+_A_WAIT: Final = 0.1
 # What may stand as a label: a word of the code's own, never a broker's sentence.
 _WORD: Final = re.compile(r"[a-z][a-z_]{0,39}")
 _STATM: Final = Path("/proc/self/statm")
@@ -78,10 +81,10 @@ class View:
     Attributes:
         steps: Those being taken, by their number.
         begun: How many steps have begun so far.
-        empty_polls: How many polls so far brought nothing.
+        empty_polls: How many polls so far waited, with nothing else to do, and brought nothing.
         thread: The thread that began the last step, None before the first.
         assignments: How often partitions have been assigned.
-        lagging: By assigned partition that is behind its end, its position and that end.
+        lagging: By assigned partition that is behind its end, its position (None: not told yet) and that end.
         broker_answers: Whether a broker has told the ends lately.
         stopping: Whether the worker was told to stop.
     """
@@ -91,7 +94,7 @@ class View:
     empty_polls: int
     thread: int | None
     assignments: int
-    lagging: Mapping[int, tuple[int, int]]
+    lagging: Mapping[int, tuple[int | None, int]]
     broker_answers: bool
     stopping: bool
 
@@ -112,8 +115,12 @@ class Telemetry:
         self._metrics = Metrics(measures.FAMILIES)
         self._steps: dict[int, Step] = {}
         self._begun = self._empty_polls = self._assignments = 0
-        self._last_step: Step | None = None
+        # Whether the last step of the loop was a poll that waited, with nothing else under way.
+        self._waited = False
+        self._thread: int | None = None
         self._assigned: frozenset[int] = frozenset()
+        # Whether anything was told of the partitions since they were assigned.
+        self._reading = False
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._ends_at: float | None = None
@@ -151,30 +158,38 @@ class Telemetry:
         with self._lock:
             self._begun += 1
             number = self._begun
-            if name == "poll" and self._last_step is not None and self._last_step.name == "poll":
+            if name == "poll" and self._waited:
                 # Had the last poll brought something, it would be scored by now.
                 self._empty_polls += 1
-            if name in ("poll", "score"):
-                self._last_step = step
+            if name in _OF_THE_LOOP:
+                self._waited, self._thread = False, step.thread
             self._steps[number] = step
         try:
             yield
         finally:
+            seconds = time.monotonic() - began
             with self._lock:
                 del self._steps[number]
-            self._metrics.observe(measures.STEP_DURATION, time.monotonic() - began, name)
+                if name == "poll":
+                    self._waited = seconds >= _A_WAIT and not self._steps
+            self._metrics.observe(measures.STEP_DURATION, seconds, name)
 
     def assigned(self, partitions: Collection[int]) -> None:
         """Notes the partitions that the group has given to this worker; none is an answer, too."""
         with self._lock:
             self._assignments += 1
+            self._reading = not partitions
             self._assigned = frozenset(partitions)
             self._positions = {p: offset for p, offset in self._positions.items() if p in self._assigned}
 
     def positions(self, positions: Mapping[int, int]) -> None:
         """Notes the next offset of partitions; all before it is done: committed, or no event at all."""
         with self._lock:
-            self._positions |= {p: offset for p, offset in positions.items() if p in self._assigned}
+            self._move(positions)
+
+    def _move(self, positions: Mapping[int, int]) -> None:
+        self._positions |= {p: offset for p, offset in positions.items() if p in self._assigned}
+        self._reading = True
 
     def committed(self, batch: Sequence[Scored], polled_at: float) -> None:
         """Counts a batch that is committed.
@@ -186,6 +201,7 @@ class Telemetry:
         now, wall = time.monotonic(), time.time_ns() // 1_000_000
         with self._lock:
             self._contact = now
+            self._move({scored.events.partition: scored.events.next_offset for scored in batch})
         metrics = self._metrics
         metrics.add(measures.TRANSACTIONS, 1, "committed")
         metrics.observe(measures.BATCH_DURATION, max(0.0, now - polled_at))
@@ -268,16 +284,16 @@ class Telemetry:
                 steps=dict(self._steps),
                 begun=self._begun,
                 empty_polls=self._empty_polls,
-                thread=self._last_step.thread if self._last_step else None,
+                thread=self._thread,
                 assignments=self._assignments,
-                lagging={
-                    p: (self._positions[p], end)
-                    for p, end in self._ends.items()
-                    if p in self._positions and end > self._positions[p]
-                },
+                lagging=self._lagging(),
                 broker_answers=self._ends_at is not None and now - self._ends_at <= LATELY,
                 stopping=self._stopping(),
             )
+
+    def _lagging(self) -> dict[int, tuple[int | None, int]]:
+        places = {p: (self._positions.get(p), end) for p, end in self._ends.items() if p in self._assigned}
+        return {p: (position, end) for p, (position, end) in places.items() if end > (position or 0)}
 
     def snapshot(self) -> WorkerSnapshot:
         """What this worker says of itself now."""
@@ -304,8 +320,8 @@ class Telemetry:
             reasons.append("it is stopping")
         if not self._assignments:
             reasons.append("the group has not taken it in yet")
-        if unknown := sorted(self._assigned - self._positions.keys()):
-            reasons.append(f"the positions of partitions {', '.join(map(str, unknown))} are not known yet")
+        elif not self._reading:
+            reasons.append("it has not read from its partitions yet")
         if self._contact is None:
             reasons.append("no broker has answered yet")
         elif now - self._contact > LATELY:
