@@ -1,15 +1,15 @@
 """The models in flight: what scores a batch, with the watches and the shadow that the settings ask for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+from consumer.loop import Scorer
 from consumer.models import ModelTelemetry, Role, WatchedModel
-from consumer.scoring import Models, Scored, Serving, Sizer, StreamScorer
+from consumer.scoring import Models, Serving, Sizer, StreamScorer
 from consumer.settings import ConsumerSettings
 from consumer.shadow import Shadowed, ShadowTelemetry
-from shared.kafka.columns import RecordColumns
 from shared.predict import Predictor
 
 # Of the time that one batch may take, what the shadow may have of it in any case.
@@ -18,13 +18,6 @@ _SHADOW_SHARE: Final = 1 / 4
 
 class FlightTelemetry(ModelTelemetry, ShadowTelemetry, Protocol):
     """What is told of both models (consumer/telemetry.py)."""
-
-
-class Scorer(Protocol):
-    """What scores a batch: StreamScorer, or Shadowed."""
-
-    def score(self, batch: Sequence[RecordColumns], now: int) -> list[Scored]:
-        """Scores a batch, all of it with one model."""
 
 
 def load_shadow(settings: ConsumerSettings) -> Predictor | None:

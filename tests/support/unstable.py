@@ -95,4 +95,27 @@ class SaysSo(_Planted):
         return frame.columns["feature"]
 
 
-PLANTED = (BySize, ByOrder, ByThread, FailingOnThreads, Shared, SaysSo)
+class RaisingAbove(_Planted):
+    """Fails for every number above 0.3."""
+
+    kind: ClassVar[str] = "raising"
+
+    def raw(self, frame: Frame) -> Floats:
+        numbers = frame.columns["feature"]
+        if (numbers > 0.3).any():
+            raise ValueError("a number above 0.3")
+        return numbers
+
+
+class SlowAbove(_Planted):
+    """Takes 5 ms for every number above 0.3."""
+
+    kind: ClassVar[str] = "slow"
+
+    def raw(self, frame: Frame) -> Floats:
+        numbers = frame.columns["feature"]
+        time.sleep(0.005 * int(np.count_nonzero(numbers > 0.3)))
+        return numbers
+
+
+PLANTED = (BySize, ByOrder, ByThread, FailingOnThreads, Shared, SaysSo, RaisingAbove, SlowAbove)

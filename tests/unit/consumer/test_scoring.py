@@ -3,14 +3,18 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from consumer.scoring import StreamScorer
+from consumer.scoring import Serving, StreamScorer
 from shared import dead_letters
+from shared.kafka.columns import NewRecords
 from shared.ledger import LedgerError
 from shared.predict import Predictor
 from tests.support.memory import MemoryKafka, lesson_columns
+from tests.support.models import threshold_model
 
 
 def scorer() -> StreamScorer:
@@ -71,6 +75,78 @@ def test_what_the_topics_do_not_take_becomes_a_dead_letter_without_its_bytes() -
     for one, value in zip(told, (event, letter), strict=True):
         assert one[dead_letters.BYTES] == str(len(value))
         assert one[dead_letters.SHA256] == hashlib.sha256(value).hexdigest()
+
+
+PARENT = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+
+def test_trace_context_goes_to_the_prediction_and_a_dead_letter_keeps_every_header() -> None:
+    event = b'{"customer_id":1,"feature":0.1}'
+    events = lesson_columns(0, 0, b"junk", event, event)
+    events.headers = {0: [PARENT, ("other", b"o")], 2: [("other", b"o"), PARENT]}
+    predictions, letters = scorer().score([events], now=5)[0].records
+    assert predictions.headers == [(), [PARENT]]
+    assert letters.headers is not None
+    assert letters.headers[0][:2] == [PARENT, ("other", b"o")]
+
+
+def test_predictions_have_no_headers_when_no_event_has_trace_context() -> None:
+    events = lesson_columns(0, 0, b'{"customer_id":1,"feature":0.1}')
+    events.headers = {0: [("other", b"o")]}
+    [predictions] = scorer().score([events], now=5)[0].records
+    assert predictions.headers is None
+
+
+class NarrowTopics:
+    """Topics that take 8,000 bytes of key and headers."""
+
+    def too_large(self, records: NewRecords) -> list[int]:
+        headers = records.headers or [()] * len(records)
+        sizes = [
+            len(key or b"") + sum(len(value or b"") for _, value in own)
+            for key, own in zip(records.keys, headers, strict=True)
+        ]
+        return [row for row, size in enumerate(sizes) if size > 8_000]
+
+
+def test_a_prediction_that_does_not_fit_goes_without_its_trace_context_before_it_is_rejected() -> None:
+    event = b'{"customer_id":1,"feature":0.1}'
+    events = lesson_columns(0, 0, event, event, event)
+    baggage = ("baggage", b"b" * 7_000)
+    events.keys[1], events.keys[2] = b"k" * 2_000, b"k" * 9_000
+    events.headers = {0: [baggage], 1: [PARENT, baggage], 2: [PARENT]}
+    model = Predictor.load("models/threshold")
+    [scored] = StreamScorer(model, "predictions", "dead-letters", NarrowTopics()).score([events], now=5)
+    predictions, letters = scored.records
+    assert (predictions.keys, predictions.headers) == ([b"k0", b"k" * 2_000], [[baggage], ()])
+    assert scored.outcome.rows.tolist() == [0, 1]
+    assert len(letters) == 1
+
+
+def test_a_batch_is_scored_with_one_model_and_the_next_with_the_newest(tmp_path: Path) -> None:
+    old, new = (
+        Predictor.load("models/threshold"),
+        Predictor.load(threshold_model(tmp_path / "m", version="2")),
+    )
+
+    class Swapping:
+        """Another model at every look."""
+
+        left: ClassVar[list[Serving]] = [Serving(old), Serving(new)]
+
+        @property
+        def newest(self) -> Serving:
+            return self.left.pop(0)
+
+    event = b'{"customer_id":1,"feature":0.1}'
+    both = [lesson_columns(0, 0, event), lesson_columns(1, 0, event, b"junk")]
+    scoring = StreamScorer(Swapping(), "predictions", "dead-letters", MemoryKafka([]))
+    for model in ("threshold@1", "threshold@2"):
+        batch = scoring.score(both, now=5)
+        assert {json.loads(one.records[0].values[0] or b"")["model"] for one in batch} == {model}
+        letters = batch[1].records[1].headers
+        assert letters is not None
+        assert dead_letters.read_headers(letters[0])[dead_letters.MODEL] == model
 
 
 def test_a_lost_row_is_noticed_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
