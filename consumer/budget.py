@@ -1,31 +1,43 @@
-"""How much the next poll may take: little on a quiet topic, much from a backlog, never too long."""
+"""How much to take at once: little on a quiet topic, much from a backlog, never too long."""
 
 from typing import Final
 
 #: The most record batches that one poll takes.
 MOST_BATCHES: Final = 200
+# Nobody knows how slow a model is before its first batch.
+_FIRST_EVENTS: Final = 64
+_GROWTH: Final = 4
 
 
 class Budget:
-    """Steers the size of a micro-batch by what the last one was.
+    """Steers the size of a batch by how long the last one took to score.
 
-    An idle topic's single event is scored at once, since a poll waits for nothing once an event is
-    there; a backlog comes in batches of about `events`, and a slow model shrinks them.
+    A batch grows by a factor of four until it holds `most_events` or takes `seconds`; a slow model makes it
+    as small as a single event.
 
     Args:
-        events: About the most events in a batch.
-        seconds: About the most seconds from poll to commit.
+        most_events: The most events in a batch.
+        seconds: About the most seconds that scoring a batch may take.
+
+    Attributes:
+        events: The most events to score and commit at once.
+        batches: The most record batches to poll.
     """
 
-    def __init__(self, events: int, seconds: float) -> None:
-        self._events = events
+    def __init__(self, most_events: int, seconds: float) -> None:
+        self._most_events = most_events
         self._seconds = seconds
+        self.events = min(_FIRST_EVENTS, most_events)
         self.batches = 16
 
-    def spent(self, events: int, seconds: float) -> None:
-        """Adjusts the next poll's record batches to what the last ones held and took."""
-        load = max(events / self._events, seconds / self._seconds)
-        if load > 1:
-            self.batches = max(1, int(self.batches / load))
-        elif load < 1 / 2:
+    def polled(self, events: int) -> None:
+        """Adjusts the next poll to how many events the last one gave."""
+        if events > 2 * self.events:
+            self.batches = max(1, self.batches // 2)
+        elif events > 0:
             self.batches = min(MOST_BATCHES, self.batches * 2)
+
+    def scored(self, events: int, seconds: float) -> None:
+        """Adjusts the next batch to how long the last one took to score."""
+        allowed = int(events * self._seconds / seconds) if seconds > 0 else self._most_events
+        self.events = max(1, min(self._most_events, self.events * _GROWTH, allowed))

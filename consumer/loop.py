@@ -3,27 +3,31 @@
 import gc
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from consumer.books import Books
 from consumer.budget import Budget
-from consumer.scoring import Scored, StreamScorer, place_of
+from consumer.inbox import Inbox
+from consumer.report import Report
+from consumer.scoring import Scored
 from consumer.transaction import Output
 from shared.errors import BrokerUnreachableError
 from shared.kafka.columns import RecordColumns
 from shared.kafka.errors import RecoverableError
-from shared.ledger import Ledger
 from shared.stop import Stop
 
 logger = logging.getLogger(__name__)
 
 # Seconds that a poll waits for the first event, and thus the longest that a signal waits for the loop.
 _POLL_SECONDS: Final = 0.2
-_REPORT_SECONDS: Final = 10.0
-# Seconds for the broker of a quiet topic to show that it is there.
-_SIGN_SECONDS: Final = 2.0
+# So many events are worth scoring while the batch before is on its way; fewer wait for those that follow.
+_WORTH_SCORING: Final = 2_000
+# A slow model has its group told at least this often, in seconds, that it is at work.
+_MEMBERSHIP_SECONDS: Final = 1.0
+_POSITIONS_SECONDS: Final = 1.0
 
 
 class EventSource(Protocol):
@@ -32,11 +36,17 @@ class EventSource(Protocol):
     def poll(self, timeout: float, max_batches: int) -> Sequence[RecordColumns]:
         """The next events, one entry a partition."""
 
+    def keep_membership(self) -> None:
+        """Stays in the group, and notes a rebalance, without reading."""
+
     def take_rebalanced(self) -> bool:
         """Whether the assignment changed since the last call."""
 
     def caught_up(self, timeout: float) -> bool:
         """Whether all that there is now has been read; RecoverableError when the broker does not tell."""
+
+    def positions(self) -> Mapping[int, int]:
+        """The next offset to read of each assigned partition."""
 
     @property
     def joined(self) -> bool:
@@ -45,6 +55,42 @@ class EventSource(Protocol):
     @property
     def assignment(self) -> set[int]:
         """The partitions that are read now."""
+
+
+class Scorer(Protocol):
+    """What the loop needs of a scorer (consumer/scoring.py)."""
+
+    def score(self, batch: Sequence[RecordColumns], now: int) -> list[Scored]:
+        """Scores a batch, all of it with one model."""
+
+
+class Guard(Protocol):
+    """Who stops a run that rejects too much (consumer/guard.py)."""
+
+    def check(self, batch: Sequence[Scored]) -> None:
+        """Raises when a batch must not be published."""
+
+    def add(self, batch: Sequence[Scored]) -> None:
+        """Takes note of a batch that is committed."""
+
+
+class Telemetry(Protocol):
+    """Who is told how it goes (consumer/telemetry.py)."""
+
+    def step(self, name: str, places: Mapping[int, int]) -> AbstractContextManager[None]:
+        """Tells that a step is done for as long as the block runs."""
+
+    def assigned(self, partitions: Collection[int]) -> None:
+        """The partitions that are read from now on."""
+
+    def positions(self, positions: Mapping[int, int]) -> None:
+        """By partition, the offset up to which all is done."""
+
+    def committed(self, batch: Sequence[Scored], polled_at: float) -> None:
+        """A batch is committed whose events were polled at a time of the monotonic clock."""
+
+    def undone(self, reason: str, events: int) -> None:
+        """A batch is undone, and its events come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +108,48 @@ class Limits:
     broker_timeout: float = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A batch on its way.
+
+    Attributes:
+        scored: What became of its events.
+        polled_at: When the oldest of them was polled, on the monotonic clock.
+    """
+
+    scored: Sequence[Scored]
+    polled_at: float
+
+    @property
+    def events(self) -> int:
+        return sum(len(scored.events) for scored in self.scored)
+
+
 class Loop:
     """Scores events until it is told to stop or a limit is reached.
+
+    While one batch is on its way to the broker, the next is polled, and scored when it is large.
 
     Args:
         source: Where the events come from.
         scorer: Makes predictions and dead letters of them.
         output: Publishes and commits.
-        budget: How much a poll may take.
+        budget: How much to take at once.
         stop: Tells when to end.
+        guard: Ends a run that rejects too much.
+        telemetry: Is told how it goes.
         limits: When to end unasked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the loop is where the parts meet
         self,
         source: EventSource,
-        scorer: StreamScorer,
+        scorer: Scorer,
         output: Output,
         budget: Budget,
         stop: Stop,
+        guard: Guard,
+        telemetry: Telemetry,
         limits: Limits,
     ) -> None:
         self._source = source
@@ -88,12 +157,18 @@ class Loop:
         self._output = output
         self._budget = budget
         self._stop = stop
+        self._guard = guard
+        self._telemetry = telemetry
         self._limits = limits
+        self._books = Books()
+        self._inbox = Inbox()
+        self._on_its_way: _Batch | None = None
         # Not known until the group has taken this consumer in.
         self._last_event: float | None = None
         self._first_event: float | None = None
+        self._polled_at = self._asked_at = self._told_at = 0.0
         self._must_rewind = False
-        self.ledger = Ledger()
+        self.ledger = self._books.ledger
         #: Seconds from the first event to the last commit.
         self.working_seconds = 0.0
 
@@ -103,67 +178,139 @@ class Loop:
         Raises:
             BrokerUnreachableError: It was to run until idle, and the broker does not say whether it is.
         """
-        report = _Report(self.ledger, self._source)
-        with _without_garbage_collector():
+        report = Report(self.ledger, self._source)
+        with self._output, _without_garbage_collector():
             while not self._stop.requested and not self._reached_limit():
-                events = self._poll()
-                started = time.monotonic()
-                if events:
-                    batch = self._scorer.score(events, _now())
-                    if self._output.publish(batch):
-                        self._enter(batch)
-                    self._budget.spent(sum(map(len, events)), time.monotonic() - started)
+                self._read()
+                if self._inbox and (not self._output.busy or len(self._inbox) >= _WORTH_SCORING):
+                    batch = self._score()
+                    if self._settle():
+                        self._start(batch)
+                elif self._output.busy and self._output.wait(_POLL_SECONDS):
+                    self._settle()
                 report.tick()
+            self._settle()
 
-    def _poll(self) -> Sequence[RecordColumns]:
-        asked = time.monotonic()
+    # --- reading ----------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Polls, unless there is enough to do, and goes back to what is committed when it must."""
         try:
-            events = self._source.poll(_POLL_SECONDS, self._budget.batches)
+            polled = self._poll()
         except RecoverableError as error:
             logger.warning("Waiting for Kafka: %s", error.message)
             self._must_rewind = True
             time.sleep(_POLL_SECONDS)
-            return []
-        if events and self._must_rewind:
-            # The poll that failed may have taken events with it.
-            self._output.rewind()
-            self._must_rewind = False
-            return []
+            return
         if self._source.take_rebalanced():
             # Whatever was polled may be another member's now: start again from what is committed.
-            self._output.rewind()
-            self._must_rewind = False
+            self._settle()
+            self._rewind()
             self._last_event = time.monotonic() if self._source.joined else None
+            self._telemetry.assigned(self._source.assignment)
             if self._source.assignment:
                 logger.info("Ready", extra={"partitions": sorted(self._source.assignment)})
+        elif polled and self._must_rewind:
+            # The poll that failed may have taken events with it.
+            self._settle()
+            self._rewind()
+        elif polled:
+            self._receive(polled)
+        elif not self._inbox and not self._output.busy:
+            self._output.rest()
+            self._tell_positions()
+
+    def _poll(self) -> Sequence[RecordColumns]:
+        now = time.monotonic()
+        if len(self._inbox) >= _WORTH_SCORING:
+            if now - self._asked_at > _MEMBERSHIP_SECONDS:
+                self._asked_at = now
+                with self._telemetry.step("poll", {}):
+                    self._source.keep_membership()
             return []
-        if events:
-            self._last_event = time.monotonic()
-            self._first_event = self._first_event or asked
-        return self._within_limit(events)
+        self._asked_at = now
+        with self._telemetry.step("poll", {}):
+            # With work in hand, what has arrived meanwhile is taken along; nothing is waited for.
+            timeout = 0 if self._inbox or self._output.busy else _POLL_SECONDS
+            return self._source.poll(timeout, self._budget.batches)
 
-    def _within_limit(self, events: Sequence[RecordColumns]) -> Sequence[RecordColumns]:
+    def _receive(self, polled: Sequence[RecordColumns]) -> None:
+        self._last_event = time.monotonic()
+        self._first_event = self._first_event or self._asked_at
+        if not self._inbox:
+            self._polled_at = self._last_event
+        self._budget.polled(sum(map(len, polled)))
+        self._inbox.add(polled)
+
+    def _rewind(self) -> None:
+        self._inbox.clear()
+        self._books.open(self._output.rewind())
+        self._must_rewind = False
+
+    def _tell_positions(self) -> None:
+        """Tells how far all is done; to be asked only when nothing is in hand."""
+        now = time.monotonic()
+        if now - self._told_at >= _POSITIONS_SECONDS and not self._must_rewind and self._source.assignment:
+            self._told_at = now
+            try:
+                self._telemetry.positions(self._source.positions())
+            except RecoverableError as error:
+                logger.debug("The positions are not known: %s", error.message)
+
+    # --- scoring and publishing -------------------------------------------------------------------
+
+    def _score(self) -> _Batch:
+        events = self._inbox.take(self._most())
+        began = time.monotonic()
+        with self._telemetry.step("score", {columns.partition: columns.offsets[0] for columns in events}):
+            batch = _Batch(self._scorer.score(events, time.time_ns() // 1_000_000), self._polled_at)
+        if batch.scored:
+            self._budget.scored(batch.events, time.monotonic() - began)
+        return batch
+
+    def _most(self) -> int:
+        """How many events to take: not more than the budget, and than the run may read."""
         if self._limits.max_events is None:
-            return events
-        left = self._limits.max_events - self.ledger.read
-        kept = []
-        for columns in events:
-            if left > 0:
-                kept.append(columns.head(left))
-                left -= len(kept[-1])
-        return kept
+            return self._budget.events
+        on_its_way = self._on_its_way.events if self._on_its_way else 0
+        return min(self._budget.events, self._limits.max_events - self.ledger.read - on_its_way)
 
-    def _enter(self, batch: Sequence[Scored]) -> None:
-        for scored in batch:
-            self.ledger.add(place_of(scored.events), len(scored.events), scored.outcome)
+    def _start(self, batch: _Batch) -> None:
+        """Begins to publish a batch; the one before is settled."""
+        if not batch.scored:
+            return
+        self._guard.check(batch.scored)
+        self._output.start(batch.scored, self._books.marks(batch.scored))
+        self._on_its_way = batch
+
+    def _settle(self) -> bool:
+        """Waits for the batch on its way, and enters it; without one there is nothing to do.
+
+        Returns:
+            Whether what was read after it still counts: False when it was undone.
+        """
+        batch, self._on_its_way = self._on_its_way, None
+        if batch is None:
+            return True
+        if not self._output.finish():
+            self._telemetry.undone("recoverable", batch.events)
+            self._rewind()
+            return False
+        self._books.enter(batch.scored)
+        self._guard.add(batch.scored)
+        self._telemetry.committed(batch.scored, batch.polled_at)
         if self._first_event is not None:
             self.working_seconds = time.monotonic() - self._first_event
+        return True
+
+    # --- ending -----------------------------------------------------------------------------------
 
     def _reached_limit(self) -> bool:
-        if self._limits.max_events is not None and self.ledger.read >= self._limits.max_events:
+        most = self._limits.max_events
+        if most is not None and self.ledger.read >= most:
             return True
         idle = self._limits.until_idle
-        if idle is None or self._last_event is None:
+        if idle is None or self._last_event is None or self._output.busy:
             return False
         return time.monotonic() - self._last_event >= idle and self._nothing_is_left()
 
@@ -181,10 +328,6 @@ class Loop:
         return False
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
 @contextmanager
 def _without_garbage_collector() -> Iterator[None]:
     """Keeps the collector out of the hot loop, where large lists of objects wake it for nothing.
@@ -199,37 +342,3 @@ def _without_garbage_collector() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
-
-
-class _Report:
-    """Says now and then how far the loop is, or that the broker does not answer."""
-
-    def __init__(self, ledger: Ledger, source: EventSource) -> None:
-        self._ledger = ledger
-        self._source = source
-        self._at = self._answered = time.monotonic()
-        self._read = 0
-
-    def tick(self) -> None:
-        """Reports when it is time."""
-        passed = time.monotonic() - self._at
-        if passed < _REPORT_SECONDS:
-            return
-        gc.collect()
-        new, self._at = self._ledger.read - self._read, time.monotonic()
-        if not new:
-            self._look_for_the_broker()
-            return
-        self._answered = self._at
-        counts = {"scored": self._ledger.scored, "rejected": self._ledger.rejected}
-        logger.info("Scoring", extra={**counts, "events_per_second": round(new / passed)})
-        self._read += new
-
-    def _look_for_the_broker(self) -> None:
-        """A poll comes back empty from a quiet topic and from a silent broker alike."""
-        try:
-            self._source.caught_up(_SIGN_SECONDS)
-        except RecoverableError:
-            logger.warning("No answer from the broker for %d s; waiting", time.monotonic() - self._answered)
-        else:
-            self._answered = time.monotonic()

@@ -1,7 +1,8 @@
 """The counts that must balance: everything read was scored or rejected."""
 
+import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from shared.errors import ExitCode, TandemError
 from shared.predict import Outcome
@@ -40,6 +41,48 @@ class Account:
     read: int = 0
     scored: int = 0
     rejected: Counter[Reason] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The counts of one partition since a group began to keep them, whoever scored its events.
+
+    They are committed with the partition's offset, as its metadata, and go on from there.
+
+    Attributes:
+        since: The first offset that is counted.
+        read: Events read.
+        scored: Events scored.
+        rejected: Events rejected.
+    """
+
+    since: int
+    read: int = 0
+    scored: int = 0
+    rejected: int = 0
+
+    def plus(self, outcome: Outcome) -> "Totals":
+        """The counts with those of a batch of the partition."""
+        return Totals(
+            self.since,
+            self.read + outcome.total,
+            self.scored + len(outcome.rows),
+            self.rejected + len(outcome.rejections),
+        )
+
+    def to_metadata(self) -> str:
+        """The text that is committed with an offset."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_metadata(cls, text: str) -> "Totals | None":
+        """What `to_metadata` wrote; None for any other text, as another program commits it."""
+        try:
+            known = json.loads(text)
+            counts = [known[name] for name in ("since", "read", "scored", "rejected")]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return cls(*counts) if all(type(count) is int and count >= 0 for count in counts) else None
 
 
 class Ledger:

@@ -2,8 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Header = tuple[str, bytes | None]
+
+
+class Mark(NamedTuple):
+    """What a group commits for a partition.
+
+    Attributes:
+        offset: The next offset to read.
+        metadata: A text that the group keeps beside it, of at most 4 KiB.
+    """
+
+    offset: int
+    metadata: str = ""
 
 
 @dataclass(slots=True)
@@ -57,6 +70,19 @@ class RecordColumns:
             self.values[:count],
             {row: headers for row, headers in self.headers.items() if row < count},
             self.offsets[count - 1] + 1,
+        )
+
+    def tail(self, count: int) -> "RecordColumns":
+        """What `head(count)` leaves."""
+        return RecordColumns(
+            self.topic,
+            self.partition,
+            self.offsets[count:],
+            self.timestamps[count:],
+            self.keys[count:],
+            self.values[count:],
+            {row - count: headers for row, headers in self.headers.items() if row >= count},
+            self.next_offset,
         )
 
     def drop_before(self, offset: int) -> None:

@@ -15,17 +15,24 @@ reader and the writer use the public calls (shared/kafka/choice.py).
 import functools
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as client
 from kafka.consumer.fetcher import Fetcher
+from kafka.coordinator.base import MemberState
 from kafka.net.transport import KafkaTCPTransport
 from kafka.producer.future import FutureProduceResult
 from kafka.producer.producer_batch import ProducerBatch
-from kafka.producer.transaction_manager import TransactionalRequestResult
+from kafka.producer.transaction_manager import (
+    AddOffsetsToTxnHandler,
+    TransactionalRequestResult,
+    TransactionManager,
+    TransactionState,
+    TxnOffsetCommitHandler,
+)
 from kafka.protocol.frame import KafkaBytes
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
@@ -169,6 +176,18 @@ def fetch_position(consumer: KafkaConsumer, tp: TopicPartition) -> int | None:
     """The next offset that the consumer will ask for, control batches passed over; None when not known."""
     state = consumer._subscription.assignment.get(tp)
     return None if state is None or state.position is None else int(state.position.offset)
+
+
+def is_fenced(consumer: KafkaConsumer) -> bool:
+    """Whether another member of the same name has taken this one's place.
+
+    The client learns of it from a heartbeat, sends no more of them and tells nobody: a member without an
+    event to commit would wait for ever.
+    """
+    coordinator = consumer._coordinator
+    with coordinator._lock:
+        joined = coordinator.state is MemberState.STABLE and not coordinator.rejoin_needed
+        return joined and not coordinator._heartbeat_enabled and not coordinator._heartbeat_closed
 
 
 # --- writing ------------------------------------------------------------------------------------------
@@ -317,12 +336,67 @@ def give_up(producer: KafkaProducer) -> None:
     producer._closed = True
 
 
+class _AnnouncedGroup(AddOffsetsToTxnHandler):  # type: ignore[misc]  # the library has no types
+    """Makes a group part of the transaction; the library's own goes on to commit its offsets at once."""
+
+    def __init__(self, manager: TransactionManager, group_metadata: Any) -> None:
+        super().__init__(manager, group_metadata, {})
+
+    def handle_response(self, response: Any) -> None:
+        if client.for_code(response.error_code) is not client.NoError:
+            super().handle_response(response)
+            return
+        self.transaction_manager._transaction_started = True
+        self._result.done()
+
+
+class Announced:
+    """What a transaction will hold, told to the broker before there is anything to write.
+
+    Args:
+        producer: In a transaction that has just been opened.
+        places: The partitions that will be written to, as (topic, partition).
+        group_metadata: Of the member whose offsets will be committed.
+    """
+
+    def __init__(
+        self, producer: KafkaProducer, places: Iterable[tuple[str, int]], group_metadata: Any
+    ) -> None:
+        manager = producer._transaction_manager
+        with manager._lock:
+            for place in places:
+                manager.maybe_add_partition_to_transaction(TopicPartition(*place))
+            group = _AnnouncedGroup(manager, group_metadata)
+            manager._enqueue_request(group)
+        self._told: TransactionalRequestResult = group.result
+        wake(producer)
+
+    def wait(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds for the group; whether the answer is there. Raises its error."""
+        return bool(self._told.wait(timeout_ms=timeout * 1000))
+
+
+def _commit_offsets(
+    manager: TransactionManager, offsets: Mapping[TopicPartition, Any], group_metadata: Any
+) -> TransactionalRequestResult:
+    """Sends offsets of a group that is part of the transaction already."""
+    with manager._lock:
+        manager._maybe_fail_with_error()
+        if manager._current_state != TransactionState.IN_TRANSACTION:
+            raise client.KafkaError("Invalid transition attempted: there is no open transaction")
+        manager._pending_txn_offset_commits.update(offsets)
+        handler = TxnOffsetCommitHandler(manager, group_metadata, manager._pending_txn_offset_commits, None)
+        manager._enqueue_request(handler)
+    result: TransactionalRequestResult = handler.result
+    return result
+
+
 def start_step(producer: KafkaProducer, step: str, *arguments: Any) -> Callable[[float], bool]:
     """Starts a transaction call that the library would wait for without end.
 
     Args:
         producer: The transactional producer.
-        step: "send_offsets", "commit" or "abort".
+        step: "send_offsets", "commit_offsets" (of a group that was announced), "commit" or "abort".
         arguments: What the step takes.
 
     Returns:
@@ -330,6 +404,7 @@ def start_step(producer: KafkaProducer, step: str, *arguments: Any) -> Callable[
     """
     manager = producer._transaction_manager
     steps: Mapping[str, Callable[..., TransactionalRequestResult]] = {
+        "commit_offsets": functools.partial(_commit_offsets, manager),
         "send_offsets": manager.send_offsets_to_transaction,
         "commit": manager.begin_commit,
         "abort": manager.begin_abort,

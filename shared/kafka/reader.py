@@ -20,9 +20,10 @@ from kafka.structs import OffsetAndMetadata
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError
 from shared.kafka.choice import fast_path
-from shared.kafka.columns import RecordColumns
+from shared.kafka.columns import Mark, RecordColumns
 from shared.kafka.connection import KafkaSettings, client_options, open_client
-from shared.kafka.errors import StaleGroupError, translated
+from shared.kafka.errors import StaleGroupError, fenced, translated
+from shared.kafka.membership import leave_group
 from shared.kafka.positions import NO_POSITION, find_positions
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ class Reader:
         settings: Where the brokers are.
         topic: What to read.
         group: Join this consumer group and read the partitions that it assigns; None reads without a group.
+        instance: This member's name in the group, the same after a restart: the group then gives it its
+            partitions back without a rebalance, and misses it only after the session timeout.
         isolation: Whether records of open and aborted transactions are left out.
         partitions: Without a group: which partitions to read; None reads all.
         start: Without a group: first offset of a partition; the beginning where it names none.
@@ -82,6 +85,7 @@ class Reader:
         topic: str,
         *,
         group: str | None,
+        instance: str | None = None,
         isolation: Isolation = "read_committed",
         partitions: Sequence[int] | None = None,
         start: Mapping[int, int] | None = None,
@@ -90,8 +94,10 @@ class Reader:
     ) -> None:
         if group is not None and (partitions is not None or start is not None):
             raise ConfigurationError("A consumer group assigns partitions and offsets; do not name them.")
+        self._settings = settings
         self.topic = topic
         self._group = group
+        self._instance = instance
         self._start = dict(start or {})
         self._timeout_ms = int(settings.broker_timeout * 1000)
         self._listener = _RebalanceFlag()
@@ -101,6 +107,7 @@ class Reader:
             "max_partition_fetch_bytes": partition_bytes,
             **client_options(settings, role="consumer"),
             "group_id": group,
+            "group_instance_id": instance,
             "isolation_level": isolation,
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
@@ -152,6 +159,7 @@ class Reader:
 
         Raises:
             RecoverableError: The broker is in trouble or the group moved on; polling again is safe.
+            FencedError: Another member of the same name has taken this one's place.
             InputError: The topic's data is damaged.
         """
         limit = max_batches if self._fast is not None else max_batches * _ROWS_A_BATCH
@@ -161,6 +169,8 @@ class Reader:
             except NO_POSITION as error:
                 find_positions(self._consumer, error, self._timeout_ms)
                 return []
+        if self._instance is not None and self._fast is not None and self._fast.is_fenced(self._consumer):
+            raise fenced(f"reading topic {self.topic!r}")
         gathered = (self._columns(tp, records) for tp, records in polled.items())
         return [columns for columns in gathered if len(columns)]
 
@@ -194,19 +204,39 @@ class Reader:
         self._listener.changed.clear()
         return True
 
-    def rewind(self) -> None:
+    def rewind(self) -> dict[int, Mark | None]:
         """Goes back to each assigned partition's committed offset; to its start when it has none.
+
+        Returns:
+            What `committed` does.
 
         Raises:
             RecoverableError: The broker is in trouble, or the offsets wait for an open transaction.
         """
-        for partition, offset in self.committed().items():
-            begin = self._start.get(partition) if offset is None else offset
+        committed = self.committed()
+        for partition, mark in committed.items():
+            begin = self._start.get(partition) if mark is None else mark.offset
             with translated("going back to the committed offsets"):
                 if begin is None:
                     self._consumer.seek_to_beginning(self._tp(partition))
                 else:
                     self._consumer.seek(self._tp(partition), begin)
+        return committed
+
+    def keep_membership(self) -> None:
+        """Lets the group know that this member works, and notes a rebalance, without reading anything.
+
+        Raises:
+            RecoverableError: As `poll`.
+        """
+        assigned = self._tps()
+        self._consumer.pause(*assigned)
+        try:
+            with translated(f"staying in the group of topic {self.topic!r}"):
+                self._consumer.poll(timeout_ms=0, max_records=1)
+        finally:
+            still = self._consumer.assignment() or ()
+            self._consumer.resume(*[tp for tp in assigned if tp in still])
 
     def group_metadata(self) -> Any:
         """This member's identity, for `Writer.send_offsets`; take it with the batch that it belongs to.
@@ -220,7 +250,7 @@ class Reader:
             raise StaleGroupError(f"This reader is no member of group {self._group!r} at the moment.")
         return metadata
 
-    def commit(self, offsets: Mapping[int, int]) -> None:
+    def commit(self, offsets: Mapping[int, Mark]) -> None:
         """Commits offsets on their own, for at-least-once.
 
         Args:
@@ -233,22 +263,23 @@ class Reader:
         with translated("committing offsets"):
             self._consumer.commit(
                 {
-                    self._tp(partition): OffsetAndMetadata(offset, "", -1)
-                    for partition, offset in offsets.items()
+                    self._tp(partition): OffsetAndMetadata(mark.offset, mark.metadata, -1)
+                    for partition, mark in offsets.items()
                 },
                 timeout_ms=self._timeout_ms,
             )
 
-    def committed(self) -> dict[int, int | None]:
-        """The group's committed offset of each assigned partition, None where it has none."""
+    def committed(self) -> dict[int, Mark | None]:
+        """What the group has committed of each assigned partition, None where it has nothing."""
         assigned = sorted(self.assignment)
         if self._group is None:
             return dict.fromkeys(assigned)
         with translated("reading the committed offsets"):
-            return {
-                partition: self._consumer.committed(self._tp(partition), timeout_ms=self._timeout_ms)
-                for partition in assigned
-            }
+            return {partition: self._committed(self._tp(partition)) for partition in assigned}
+
+    def _committed(self, tp: TopicPartition) -> Mark | None:
+        found = self._consumer.committed(tp, metadata=True, timeout_ms=self._timeout_ms)
+        return None if found is None else Mark(found.offset, found.metadata or "")
 
     def positions(self) -> dict[int, int]:
         """The next offset to read of each assigned partition."""
@@ -298,10 +329,23 @@ class Reader:
     def _tps(self) -> list[TopicPartition]:
         return [self._tp(partition) for partition in sorted(self.assignment)]
 
-    def close(self, deadline: Deadline) -> None:
-        """Leaves the group and closes all connections; commits nothing."""
+    def close(self, deadline: Deadline, *, leave: bool = True) -> None:
+        """Closes all connections; commits nothing.
+
+        Args:
+            deadline: When to give up.
+            leave: Whether a reader with a name of its own gives up its place in the group, so that others
+                read its partitions at once. Else they wait for its session to end, and one of the same name
+                that comes before that goes on as if nothing had been. A reader without a name always leaves.
+
+        Raises:
+            BrokerUnreachableError, RecoverableError: It could not say so; the group will miss it in time.
+        """
+        member = self._consumer.group_metadata()
         with translated("leaving the group"):
             self._consumer.close(autocommit=False, timeout_ms=int(deadline.remaining * 1000))
+        if leave and member.group_instance_id is not None and member.member_id:
+            leave_group(self._settings, member, deadline)
 
 
 def _append(columns: RecordColumns, record: Any) -> None:

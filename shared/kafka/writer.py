@@ -9,7 +9,7 @@ What a writer promises:
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,7 @@ from shared.deadline import Deadline
 from shared.errors import ConfigurationError, FencedError, StalledError
 from shared.kafka.choice import fast_path
 from shared.kafka.codec import Encoded, encode_records
-from shared.kafka.columns import NewRecords
+from shared.kafka.columns import Mark, NewRecords
 from shared.kafka.connection import KafkaSettings, client_options, open_client
 from shared.kafka.errors import RecordTooLargeError, translated
 from shared.kafka.pending import BatchFuture, Pending, acknowledged
@@ -89,6 +89,7 @@ class Writer:
         self._max_batch_bytes = max_batch_bytes
         self._topics: dict[str, TopicInfo] = {}
         self._open: list[BatchFuture] = []
+        self._announced: Any = None
         self._producer = self._connect()
 
     def _connect(self) -> KafkaProducer:
@@ -241,19 +242,27 @@ class Writer:
 
     # --- transactions -----------------------------------------------------------------------------
 
-    def begin(self) -> None:
+    def begin(self, expected: Collection[tuple[str, int]] = (), group_metadata: Any = None) -> None:
         """Opens a transaction; what is written from here on becomes visible at its commit, or never.
+
+        Args:
+            expected: (topic, partition) of what will be written. The broker is told now, while there is time;
+                of others it is told when they are written.
+            group_metadata: Likewise the group whose offsets will be committed; with `expected` only.
 
         Raises:
             FencedError: Another writer has taken over the transactional id.
             RecoverableError: The transaction before was not ended.
         """
         self._open = []
+        self._announced = None
         with translated("opening a transaction"):
             self._producer.begin_transaction()
+            if self._fast is not None and expected:
+                self._announced = self._fast.Announced(self._producer, expected, group_metadata)
 
     def send_offsets(
-        self, offsets: Mapping[tuple[str, int], int], group_metadata: Any, deadline: Deadline | None = None
+        self, offsets: Mapping[tuple[str, int], Mark], group_metadata: Any, deadline: Deadline | None = None
     ) -> None:
         """Makes a group's offsets part of the transaction.
 
@@ -268,14 +277,22 @@ class Writer:
             StalledError: No answer before the deadline.
         """
         committed = {
-            TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()
+            TopicPartition(*place): OffsetAndMetadata(mark.offset, mark.metadata, -1)
+            for place, mark in offsets.items()
         }
         deadline = deadline or Deadline.after(self._settings.broker_timeout)
         # The client sends no records while it waits for an answer about offsets: with the records on their
         # way first, both travel at once.
         for future in self._open:
             future.wait_sent(deadline)
-        self._step("send_offsets", deadline, committed, group_metadata)
+        if self._announced is None:
+            self._step("send_offsets", deadline, committed, group_metadata)
+            return
+        with translated(_STEPS["send_offsets"]):
+            announced = self._announced.wait(deadline.remaining)
+        if not announced:
+            raise _stalled("send_offsets")
+        self._step("commit_offsets", deadline, committed, group_metadata)
 
     def commit_transaction(self, deadline: Deadline | None = None) -> None:
         """Commits: waits for every batch first, then ends the transaction.
@@ -317,10 +334,7 @@ class Writer:
                 wait = start_step(self._producer, step, *arguments)
             if wait(deadline.remaining):
                 return
-        raise StalledError(
-            f"Kafka has not answered in time while {_STEPS[step]}.",
-            hint="Start it again, as its supervisor does: uncommitted events are then scored again.",
-        )
+        raise _stalled(step)
 
     def close(self, deadline: Deadline) -> None:
         """Closes all connections; what is still on its way has until the deadline."""
@@ -345,9 +359,17 @@ class Writer:
 _SWEEP = 1024
 _STEPS: Mapping[str, str] = {
     "send_offsets": "adding offsets to the transaction",
+    "commit_offsets": "adding offsets to the transaction",
     "commit": "committing the transaction",
     "abort": "aborting the transaction",
 }
+
+
+def _stalled(step: str) -> StalledError:
+    return StalledError(
+        f"Kafka has not answered in time while {_STEPS[step]}.",
+        hint="Start it again, as its supervisor does: uncommitted events are then scored again.",
+    )
 
 
 def _encoded(records: NewRecords) -> Encoded:

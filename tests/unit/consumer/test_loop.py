@@ -8,23 +8,34 @@ from consumer.budget import Budget
 from consumer.loop import Limits, Loop
 from consumer.scoring import StreamScorer
 from consumer.transaction import ExactlyOnceOutput
-from shared.errors import BrokerUnreachableError
+from shared.errors import AnswerIsNo, BrokerUnreachableError
 from shared.kafka.columns import RecordColumns
 from shared.kafka.errors import BrokerTroubleError, TransactionAbortedError
+from shared.ledger import Totals
 from shared.predict import Predictor
 from shared.stop import Stop
-from tests.support.memory import MemoryKafka, lesson_columns
+from tests.support.memory import MemoryKafka, Told, lesson_columns
 
 EVENT = b'{"customer_id":1,"feature":0.7}'
 
 
-def run(kafka: MemoryKafka, limits: Limits | None = None) -> Loop:
+def loop_over(
+    kafka: MemoryKafka, stop: Stop, limits: Limits, told: Told, budget: Budget, predictor: Predictor
+) -> Loop:
+    scorer = StreamScorer(predictor, "predictions", "dead-letters", kafka)
+    output = ExactlyOnceOutput(kafka, kafka, 5, told)
+    return Loop(kafka, scorer, output, budget, stop, told, told, limits)
+
+
+def run(
+    kafka: MemoryKafka, limits: Limits | None = None, told: Told | None = None, budget: Budget | None = None
+) -> Loop:
     """Runs a loop over an in-memory Kafka until its polls are used up."""
     stop = Stop(1)
     kafka.on_exhausted = stop.request
-    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters", kafka)
-    output = ExactlyOnceOutput(kafka, kafka, 5)
-    loop = Loop(kafka, scorer, output, Budget(1_000, 1), stop, limits or Limits())
+    predictor = Predictor.load("models/threshold")
+    budget = budget or Budget(1_000, 1)
+    loop = loop_over(kafka, stop, limits or Limits(), told or Told(), budget, predictor)
     loop.run()
     return loop
 
@@ -48,7 +59,8 @@ def test_what_a_rebalance_leaves_in_hand_is_dropped_and_read_again() -> None:
 def test_a_batch_that_was_not_committed_is_not_in_the_ledger() -> None:
     events = [lesson_columns(0, 0, EVENT)]
     failures: dict[str, list[Exception]] = {"commit_transaction": [TransactionAbortedError("lost")]}
-    kafka = MemoryKafka([events, events], failures=failures)
+    # What the second poll gives is read while the first batch is on its way, and comes again, too.
+    kafka = MemoryKafka([events, [], events], failures=failures)
     loop = run(kafka)
     assert (loop.ledger.read, len(kafka.visible)) == (1, 1)
 
@@ -108,7 +120,7 @@ def test_what_comes_after_a_failed_poll_is_read_again_from_what_is_committed() -
 def test_a_silent_broker_is_told_of_while_nothing_comes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("consumer.loop._REPORT_SECONDS", 0)
+    monkeypatch.setattr("consumer.report._SECONDS", 0)
     run(MemoryKafka([[], []], failures={"caught_up": [BrokerTroubleError("no answer")]}))
     said = [record.getMessage() for record in caplog.records]
     assert said == ["No answer from the broker for 0 s; waiting"]
@@ -118,7 +130,56 @@ def test_a_stopped_loop_polls_no_more() -> None:
     kafka = MemoryKafka([[lesson_columns(0, 0, EVENT)]])
     stop = Stop(1)
     stop.request()
-    scorer = StreamScorer(Predictor.load("models/threshold"), "predictions", "dead-letters", kafka)
-    loop = Loop(kafka, scorer, ExactlyOnceOutput(kafka, kafka, 5), Budget(10, 1), stop, Limits())
-    loop.run()
+    loop_over(kafka, stop, Limits(), Told(), Budget(10, 1), Predictor.load("models/threshold")).run()
     assert kafka.calls == []
+
+
+def test_the_totals_of_a_partition_are_committed_with_it_and_go_on_after_a_restart() -> None:
+    first = MemoryKafka([[lesson_columns(0, 5, EVENT, b"junk")]])
+    run(first)
+    assert Totals.from_metadata(first.marks[0].metadata) == Totals(since=5, read=2, scored=1, rejected=1)
+    events = [lesson_columns(0, 7, EVENT)]
+    second = MemoryKafka([[], events], rebalances={0}, marks=dict(first.marks))
+    run(second)
+    assert Totals.from_metadata(second.marks[0].metadata) == Totals(since=5, read=3, scored=2, rejected=1)
+
+
+def test_an_undone_batch_and_what_was_read_behind_it_is_not_counted_twice() -> None:
+    first, behind = [lesson_columns(0, 0, EVENT, EVENT)], [lesson_columns(0, 2, EVENT)]
+    failures: dict[str, list[Exception]] = {"commit_transaction": [TransactionAbortedError("lost")]}
+    kafka, told = MemoryKafka([first, behind, first, behind], failures=failures), Told()
+    run(kafka, told=told)
+    assert (told.undone_events, sum(told.committed_events)) == ([2], 3)
+    assert Totals.from_metadata(kafka.marks[0].metadata) == Totals(since=0, read=3, scored=3)
+    assert [records.partition for records in kafka.visible] == [0, 0]
+
+
+def test_a_slow_model_scores_a_poll_in_pieces_and_stays_in_its_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumer.loop._WORTH_SCORING", 2)
+    monkeypatch.setattr("consumer.loop._MEMBERSHIP_SECONDS", 0)
+    # Even one event takes longer than a batch may.
+    told, budget = Told(), Budget(1_000, 1e-9)
+    budget.scored(1, 1.0)
+    nothing: list[Sequence[RecordColumns] | Exception] = [[] for _ in range(9)]
+    kafka = MemoryKafka([[lesson_columns(0, 0, *[EVENT] * 5)], *nothing])
+    run(kafka, told=told, budget=budget)
+    assert told.committed_events == [1] * 5
+    assert kafka.committed == {0: 5}
+    assert "keep_membership" in kafka.calls
+
+
+def test_a_refused_batch_is_not_published_and_ends_the_run() -> None:
+    kafka = MemoryKafka([[lesson_columns(0, 0, EVENT)]])
+    with pytest.raises(AnswerIsNo, match="too many"):
+        run(kafka, told=Told(refuse=AnswerIsNo("too many")))
+    assert (kafka.visible, kafka.committed) == ([], {})
+
+
+def test_the_telemetry_hears_of_each_step_and_of_how_far_all_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumer.loop._POSITIONS_SECONDS", 0)
+    kafka, told = MemoryKafka([[], [lesson_columns(0, 0, EVENT)], [], []], rebalances={0}), Told()
+    run(kafka, told=told)
+    assert {"poll", "score", "commit", "rewind"} <= set(told.steps)
+    assert (told.partitions, told.reached) == ({0, 1}, {0: 1})

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from consumer.budget import MOST_BATCHES, Budget
+from consumer.inbox import Inbox
 from consumer.instance import claim
 from consumer.settings import ConsumerSettings
 from consumer.startup import check_topics
@@ -12,6 +13,7 @@ from shared.dead_letters import MAX_HEADER_BYTES
 from shared.errors import ConfigurationError
 from shared.kafka.topics import TopicInfo
 from shared.settings import load
+from tests.support.memory import lesson_columns
 
 
 def settings(*arguments: str) -> ConsumerSettings:
@@ -80,25 +82,56 @@ def test_topics_that_do_not_fit_are_refused_with_what_to_change(
     assert said in str(error.value)
 
 
-def test_a_backlog_is_taken_in_batches_of_about_the_wanted_size() -> None:
-    budget = Budget(events=1_000, seconds=10)
-    for _ in range(20):
-        budget.spent(events=budget.batches * 80, seconds=0.01)
-    assert 500 <= budget.batches * 80 <= 1_000
+def test_a_batch_grows_to_its_bound_while_scoring_is_quick() -> None:
+    budget, sizes = Budget(25_000, 1.0), []
+    for _ in range(8):
+        sizes.append(budget.events)
+        budget.scored(budget.events, budget.events / 200_000)
+    assert sizes == [64, 256, 1024, 4096, 16384, 25_000, 25_000, 25_000]
 
 
-def test_a_quiet_topic_lets_the_budget_grow_to_its_bound() -> None:
-    budget = Budget(events=1_000, seconds=10)
+def test_a_slow_model_shrinks_the_batch_to_what_its_time_allows() -> None:
+    budget = Budget(25_000, 1.0)
+    budget.scored(64, 6.4)
+    assert budget.events == 10
+    budget.scored(10, 50.0)
+    assert budget.events == 1
+
+
+def test_polls_give_about_what_a_batch_takes() -> None:
+    budget = Budget(1_000, 10)
+    budget.scored(1_000, 1e-6)
     for _ in range(20):
-        budget.spent(events=1, seconds=0.001)
+        budget.polled(budget.batches * 80)
+        budget.scored(1_000, 1e-6)
+    assert 500 <= budget.batches * 80 <= 2_000
+
+
+def test_a_quiet_topic_lets_a_poll_take_more() -> None:
+    budget = Budget(1_000, 10)
+    for _ in range(20):
+        budget.polled(1)
     assert budget.batches == MOST_BATCHES
 
 
-def test_a_slow_model_shrinks_the_batch_to_one_and_never_below() -> None:
-    budget = Budget(events=1_000, seconds=0.5)
-    for _ in range(20):
-        budget.spent(events=budget.batches, seconds=budget.batches * 5.0)
-    assert budget.batches == 1
+def test_an_inbox_gives_each_partition_in_order_and_loses_nothing() -> None:
+    inbox = Inbox()
+    inbox.add([lesson_columns(0, 0, b"a", b"b", b"c"), lesson_columns(1, 7, b"x")])
+    inbox.add([lesson_columns(0, 3, b"d")])
+    taken = []
+    while inbox:
+        taken.append([(columns.partition, columns.offsets) for columns in inbox.take(2)])
+    assert taken == [[(0, [0, 1])], [(0, [2, 3])], [(1, [7])]]
+
+
+def test_what_is_taken_commits_only_itself_and_keeps_its_headers() -> None:
+    inbox, columns = Inbox(), lesson_columns(0, 0, b"a", b"b", b"c")
+    columns.offsets, columns.next_offset = [0, 4, 9], 12
+    columns.headers = {2: [("name", b"value")]}
+    inbox.add([columns])
+    [first], [rest] = inbox.take(1), inbox.take(5)
+    assert (first.next_offset, rest.next_offset) == (1, 12)
+    assert (first.headers, rest.headers) == ({}, {1: [("name", b"value")]})
 
 
 def test_a_link_in_the_common_folder_is_not_followed(tmp_path: Path) -> None:

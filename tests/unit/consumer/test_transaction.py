@@ -1,13 +1,28 @@
 """Publishing and committing under each guarantee, with every step failing once."""
 
+import threading
+
 import pytest
 
 from consumer.scoring import Scored, StreamScorer
-from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput
+from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output
 from shared.errors import FencedError, StalledError
+from shared.kafka.columns import Mark
 from shared.kafka.errors import BrokerTroubleError, StaleGroupError, TransactionAbortedError
 from shared.predict import Predictor
-from tests.support.memory import MemoryKafka, lesson_columns
+from tests.support.memory import MemoryKafka, Told, lesson_columns
+
+MARKS = {("customers", 0): Mark(11, "zero"), ("customers", 1): Mark(22, "one")}
+KINDS: list[type[Output]] = [ExactlyOnceOutput, AtLeastOnceOutput]
+
+
+def publish(output: Output, batch: list[Scored]) -> bool:
+    """As the loop does: a batch that is undone is read again."""
+    output.start(batch, MARKS)
+    if output.finish():
+        return True
+    output.rewind()
+    return False
 
 
 @pytest.fixture
@@ -21,7 +36,7 @@ def batch() -> list[Scored]:
 
 def test_exactly_once_commits_predictions_dead_letters_and_offsets_together(batch: list[Scored]) -> None:
     kafka = MemoryKafka([])
-    assert ExactlyOnceOutput(kafka, kafka, 5).publish(batch)
+    assert publish(ExactlyOnceOutput(kafka, kafka, 5, Told()), batch)
     assert [(records.topic, records.partition) for records in kafka.visible] == [
         ("predictions", 0),
         ("predictions", 1),
@@ -36,7 +51,9 @@ def test_exactly_once_commits_predictions_dead_letters_and_offsets_together(batc
         "write",
         "send_offsets",
         "commit_transaction",
+        "announce",
     ]
+    assert kafka.marks == {0: Mark(11, "zero"), 1: Mark(22, "one")}
 
 
 @pytest.mark.parametrize("step", ["begin", "write", "send_offsets", "commit_transaction"])
@@ -45,19 +62,18 @@ def test_a_lost_transaction_leaves_nothing_visible_and_rewinds(
     batch: list[Scored], step: str, error: type[Exception]
 ) -> None:
     kafka = MemoryKafka([], failures={step: [error("lost")]})
-    output = ExactlyOnceOutput(kafka, kafka, 5)
-    assert not output.publish(batch)
+    output = ExactlyOnceOutput(kafka, kafka, 5, Told())
+    assert not publish(output, batch)
     assert (kafka.visible, kafka.committed) == ([], {})
-    aborted = ["abort_transaction"] if step != "begin" else []
-    assert kafka.calls[kafka.calls.index(step) + 1 :] == [*aborted, "rewind"]
-    assert output.publish(batch)
+    assert kafka.calls[kafka.calls.index(step) + 1 :] == ["abort_transaction", "rewind"]
+    assert publish(output, batch)
     assert kafka.committed == {0: 11, 1: 22}
     assert len(kafka.visible) == 3
 
 
 def test_a_stale_member_opens_no_transaction(batch: list[Scored]) -> None:
     kafka = MemoryKafka([], failures={"group_metadata": [StaleGroupError("gone")]})
-    assert not ExactlyOnceOutput(kafka, kafka, 5).publish(batch)
+    assert not publish(ExactlyOnceOutput(kafka, kafka, 5, Told()), batch)
     assert kafka.calls == ["group_metadata", "rewind"]
 
 
@@ -65,14 +81,14 @@ def test_a_stale_member_opens_no_transaction(batch: list[Scored]) -> None:
 def test_a_fenced_instance_ends_without_touching_anything_more(batch: list[Scored], step: str) -> None:
     kafka = MemoryKafka([], failures={step: [FencedError("another took over")]})
     with pytest.raises(FencedError):
-        ExactlyOnceOutput(kafka, kafka, 5).publish(batch)
+        publish(ExactlyOnceOutput(kafka, kafka, 5, Told()), batch)
     assert kafka.calls[-1] == step
     assert (kafka.visible, kafka.committed) == ([], {})
 
 
 def test_at_least_once_commits_offsets_after_the_acknowledgements(batch: list[Scored]) -> None:
     kafka = MemoryKafka([])
-    assert AtLeastOnceOutput(kafka, kafka, 5).publish(batch)
+    assert publish(AtLeastOnceOutput(kafka, kafka, 5, Told()), batch)
     assert kafka.calls == ["write", "write", "write", "flush", "commit"]
     assert kafka.committed == {0: 11, 1: 22}
 
@@ -80,21 +96,75 @@ def test_at_least_once_commits_offsets_after_the_acknowledgements(batch: list[Sc
 @pytest.mark.parametrize("step", ["write", "flush", "commit"])
 def test_at_least_once_repeats_a_batch_whose_step_failed(batch: list[Scored], step: str) -> None:
     kafka = MemoryKafka([], failures={step: [BrokerTroubleError("no answer")]})
-    output = AtLeastOnceOutput(kafka, kafka, 5)
-    assert not output.publish(batch)
+    output = AtLeastOnceOutput(kafka, kafka, 5, Told())
+    assert not publish(output, batch)
     assert kafka.calls[-1] == "rewind"
     assert kafka.committed == {}
-    assert output.publish(batch)
+    assert publish(output, batch)
     assert kafka.committed == {0: 11, 1: 22}
 
 
 def test_a_rewind_is_tried_until_the_broker_answers() -> None:
     kafka = MemoryKafka([], failures={"rewind": [BrokerTroubleError("not yet")]})
-    AtLeastOnceOutput(kafka, kafka, 5).rewind()
+    AtLeastOnceOutput(kafka, kafka, 5, Told()).rewind()
     assert kafka.calls == ["rewind", "rewind"]
 
 
 def test_a_rewind_without_an_answer_counts_as_stalled() -> None:
     kafka = MemoryKafka([], failures={"rewind": [BrokerTroubleError("not yet")] * 3})
-    with pytest.raises(StalledError, match="could not be read in"):
-        AtLeastOnceOutput(kafka, kafka, 0.01).rewind()
+    with pytest.raises(StalledError, match="cannot be read for"):
+        AtLeastOnceOutput(kafka, kafka, 0.01, Told()).rewind()
+
+
+def test_the_next_transaction_is_opened_ahead_and_used(batch: list[Scored]) -> None:
+    kafka = MemoryKafka([])
+    output = ExactlyOnceOutput(kafka, kafka, 5, Told())
+    assert publish(output, batch)
+    kafka.calls.clear()
+    assert publish(output, batch)
+    assert "begin" not in kafka.calls
+    assert len(kafka.visible) == 6
+
+
+def test_a_transaction_that_nothing_comes_for_is_ended(
+    batch: list[Scored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = MemoryKafka([])
+    output = ExactlyOnceOutput(kafka, kafka, 5, Told())
+    assert publish(output, batch)
+    output.rest()
+    assert "abort_transaction" not in kafka.calls
+    monkeypatch.setattr("consumer.transaction._WARM_SECONDS", 0)
+    output.rest()
+    output.rest()
+    assert kafka.calls.count("abort_transaction") == 1
+    assert publish(output, batch)
+    assert kafka.calls.count("begin") == 2
+
+
+@pytest.mark.parametrize("error", [TransactionAbortedError("lost"), FencedError("another took over")])
+def test_a_transaction_that_cannot_be_opened_ahead_does_not_undo_the_batch(
+    batch: list[Scored], error: Exception
+) -> None:
+    kafka = MemoryKafka([], failures={"announce": [error]})
+    output = ExactlyOnceOutput(kafka, kafka, 5, Told())
+    assert publish(output, batch)
+    assert publish(output, batch)
+    assert kafka.calls.count("begin") == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_thread_that_waits_for_the_broker_is_not_the_loops(
+    kind: type[Output], batch: list[Scored]
+) -> None:
+    gate = threading.Event()
+    kafka = MemoryKafka([])
+    kafka.before_step = lambda name: name in {"send_offsets", "flush"} and not gate.wait(30)
+    output = kind(kafka, kafka, 5, Told())
+    output.start(batch, MARKS)
+    assert output.busy
+    assert not output.wait(0)
+    gate.set()
+    assert output.wait(30)
+    assert output.finish()
+    assert not output.busy
