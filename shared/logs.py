@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -21,12 +22,13 @@ class LogSettings(BaseModel):
     log_level: LogLevel = Field("info", description="Least level shown.")
 
 
-def set_up(style: LogFormat = "auto", level: str = "INFO") -> None:
+def set_up(style: LogFormat = "auto", level: str = "INFO", **fields: object) -> None:
     """Sends the log to standard error.
 
     Args:
         style: `human`, `json`, or `auto`: human on a terminal, else JSON.
         level: The least severe level that is shown.
+        fields: Stand in every line, to tell processes apart that share one standard error.
     """
     human = sys.stderr.isatty() if style == "auto" else style == "human"
     handler = logging.StreamHandler()
@@ -35,6 +37,7 @@ def set_up(style: LogFormat = "auto", level: str = "INFO") -> None:
     # The client tells of every connection at INFO; what matters of it comes as a warning.
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
     handler.addFilter(_Calm("kafka"))
+    handler.addFilter(_Fields(fields))
     # Its event loop warns of each step over 0.1 s, which a large record batch or a busy machine takes.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
 
@@ -65,6 +68,19 @@ class _Calm(logging.Filter):
         if last is not None and record.created - last < self._pause:
             return False
         self._said[place] = record.created
+        return True
+
+
+class _Fields(logging.Filter):
+    """Gives every line the same fields, where it has none of that name."""
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        super().__init__()
+        self._fields = fields
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True; the record has the fields afterwards."""
+        vars(record).update({**self._fields, **vars(record)})
         return True
 
 

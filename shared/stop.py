@@ -29,7 +29,10 @@ class Stop:
         self._timeout = timeout
         self._asked = threading.Event()
         self._working = False
+        #: Whether it was Ctrl-C.
         self.interrupted = False
+        #: Whether it was SIGTERM: the process is replaced or moved, rather than done.
+        self.terminated = False
 
     @property
     def requested(self) -> bool:
@@ -39,6 +42,10 @@ class Stop:
     def request(self) -> None:
         """Asks the loop to end."""
         self._asked.set()
+
+    def terminate(self) -> None:
+        """Does what SIGTERM does; may be called from any thread."""
+        self._handle(signal.SIGTERM, None)
 
     def begin(self) -> None:
         """From here on there is work in hand that a signal must not cut off."""
@@ -61,6 +68,7 @@ class Stop:
         if self.requested:
             self._end_now(ExitCode.INTERRUPTED, _UNFINISHED)
         self.interrupted = number == signal.SIGINT
+        self.terminated = number == signal.SIGTERM
         self.request()
         if self._timeout is not None:
             watchdog = threading.Timer(

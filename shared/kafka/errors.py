@@ -124,14 +124,23 @@ _FAILED_BEFORE = (
 )
 
 
-def _fenced(error: Exception, doing: str) -> Exception:
-    del error
+def fenced(doing: str) -> FencedError:
+    """The error of an instance whose place another one has taken.
+
+    Args:
+        doing: What was being done, to finish the sentence "... while ...".
+    """
     return FencedError(
         f"Another instance has taken over while {doing}, or the broker has ended a transaction that took"
         " longer than --transaction-timeout.",
         hint="Start it again, as its supervisor does: what is uncommitted is done again. If it"
         " happens again, give each instance its own --instance name, or raise --transaction-timeout.",
     )
+
+
+def _fenced(error: Exception, doing: str) -> Exception:
+    del error
+    return fenced(doing)
 
 
 def _stale(error: Exception, doing: str) -> Exception:

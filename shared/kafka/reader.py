@@ -55,8 +55,10 @@ class _RebalanceFlag(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
         self.changed.set()
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        logger.info("Revoked partitions %s", sorted(tp.partition for tp in revoked))
-        self.changed.set()
+        # A member that has nothing yet is told, before it joins, that it loses nothing.
+        if partitions := sorted(tp.partition for tp in revoked):
+            logger.info("Revoked partitions %s", partitions)
+            self.changed.set()
 
 
 class Reader:
