@@ -45,6 +45,11 @@ class CompareSettings(LogSettings, KafkaSettings, CommandSettings):
     dead_letter_topic: str | None = Field(
         None, description="The topic that holds the stream's rejections, when the stream's side is a topic."
     )
+    replay_topic: str | None = Field(
+        None,
+        description="The topic that says which dead letters were replayed, so that each event counts once;"
+        " the dead-letter topic's name with -replayed unless given.",
+    )
     on: JoinColumn = Field(
         "prediction_id",
         description="What to join by. A prediction_id is a position on a topic or in a file, so that a topic "
@@ -98,7 +103,9 @@ def compare(settings: CompareSettings) -> Comparison:
     """
     key = _key_of(Path(settings.batch))
     return compare_sides(
-        load_side(settings.stream, settings.on, settings, settings.dead_letter_topic, key),
+        load_side(
+            settings.stream, settings.on, settings, settings.dead_letter_topic, key, settings.replay_topic
+        ),
         load_side(settings.batch, settings.on, settings),
         Tolerance.parse(settings.tolerance),
         settings.examples,

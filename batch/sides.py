@@ -19,11 +19,12 @@ from batch.results import (
     read_rejections,
 )
 from batch.sources import ids_of_events
-from shared.dead_letters import origin_of, read_headers, reason_of
+from shared.dead_letters import Told, told_by
 from shared.errors import InputError
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import read_to_end
+from shared.replay_log import Replayed, Standing, log_topic, read_log
 
 TOPIC: Final = "topic:"
 
@@ -59,8 +60,11 @@ def load_side(
     kafka: KafkaSettings,
     dead_letters: str | None = None,
     key: str = "customer_id",
+    replay_topic: str | None = None,
 ) -> Side:
     """Reads a side.
+
+    A dead letter that was replayed does not count: what came of it does, a prediction or a newer letter.
 
     Args:
         place: `topic:NAME`, an output folder of `python -m batch score`, or one file of predictions.
@@ -68,6 +72,7 @@ def load_side(
         kafka: Where the brokers are, for a topic.
         dead_letters: The topic that holds the rejections of a side that is a topic; a folder has its own.
         key: The field of an event that holds the customer's id, for dead letters.
+        replay_topic: The topic that says which dead letters were replayed, when it is not the usual one.
 
     Raises:
         TandemError: The place cannot be read, or holds something else.
@@ -76,7 +81,9 @@ def load_side(
     if place.startswith(TOPIC):
         predictions = _predictions_on(place.removeprefix(TOPIC), on, kafka)
         if dead_letters is not None:
-            rejections = _dead_letters(dead_letters.removeprefix(TOPIC), on, kafka, key)
+            letters = dead_letters.removeprefix(TOPIC)
+            replayed = read_log(kafka, log_topic(letters, replay_topic)).replayed
+            rejections = _dead_letters(letters, on, kafka, key, replayed)
     elif Path(place).is_dir():
         predictions, rejections = _in_folder(Path(place), on)
     elif Path(place).exists():
@@ -140,22 +147,25 @@ def _predictions_on(topic: str, on: JoinColumn, kafka: KafkaSettings) -> Iterato
         yield decoder.table(name, columns.values)
 
 
-def _dead_letters(topic: str, on: JoinColumn, kafka: KafkaSettings, key: str) -> Iterator[pa.Table]:
+def _dead_letters(
+    topic: str, on: JoinColumn, kafka: KafkaSettings, key: str, replayed: Replayed
+) -> Iterator[pa.Table]:
     for columns in read_to_end(kafka, topic):
-        rows = [_told(columns, row) for row in range(len(columns))]
+        told = [(row, _told(columns, row)) for row in range(len(columns))]
+        counting = [(row, one) for row, one in told if replayed.standing(one) is Standing.WAITING]
         if on == "prediction_id":
-            ids: Any = [position for position, _ in rows]
+            ids: Any = [one.origin.position for _, one in counting]
         else:
             place = 0 if on == "customer_id" else 1
-            ids = [pair[place] for pair in ids_of_events(columns.values, key)]
-        yield pa.table([ids, [reason for _, reason in rows]], schema=REJECTIONS)
+            values = [columns.values[row] for row, _ in counting]
+            ids = [pair[place] for pair in ids_of_events(values, key)]
+        yield pa.table([ids, [str(one.reason) for _, one in counting]], schema=REJECTIONS)
 
 
-def _told(columns: RecordColumns, row: int) -> tuple[str, str]:
-    """The original position and the reason that a dead letter's headers tell."""
+def _told(columns: RecordColumns, row: int) -> Told:
+    """What a dead letter's headers tell."""
     try:
-        told = read_headers(columns.headers.get(row, []))
-        return origin_of(told).position, str(reason_of(told))
+        return told_by(columns.headers.get(row, []))
     except ValueError as error:
         raise InputError(
             f"topic {columns.topic!r}: {columns.topic}/{columns.partition}/{columns.offsets[row]}"
