@@ -2,6 +2,7 @@
 
 import heapq
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ from shared.visible import visible
 
 _TABLE_ROWS: Final = 100
 _MOST_TEXT: Final = 200
+# Characters of a line that no terminal bounds, and the columns that are not cut into several lines.
+_WIDTH: Final = 200
+_WHOLE: Final = ("time", "reason", "attempt", "replay")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -145,24 +149,23 @@ def _show(settings: ListSettings, summary: Summary, newest: Newest) -> None:
         elif settings.limit is not None:
             print("".join(f"{json.dumps(row)}\n" for row in newest.rows), end="")
         return
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH)
     if not settings.summary and newest.rows:
         console.print(_table(newest.rows))
         console.print()
     if summary.groups:
         console.print(_counts(summary))
-    shown = len(newest.rows)
-    total = summary.total()
-    told = f"{total:,} letters, {summary.total('waiting'):,} of them wait to be replayed"
+    shown, total = len(newest.rows), summary.total()
+    told = f"{total:,} letter{'' if total == 1 else 's'}, {summary.total('waiting'):,} waiting to be replayed"
     told += f"; the newest {shown:,} are shown" if shown < total and not settings.summary else ""
-    told += f"; {summary.strangers:,} records are no letters of Tandem's" if summary.strangers else ""
+    told += f"; not letters of Tandem's: {summary.strangers:,}" if summary.strangers else ""
     console.print(f"{told}.", soft_wrap=True)
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("time", "position", "reason", "field", "detail", "model", "attempt", "replay"):
-        table.add_column(name, overflow="fold", justify="right" if name == "attempt" else "left")
+        table.add_column(name, overflow="fold", no_wrap=name in _WHOLE)
     for row in rows:
         table.add_row(
             *(

@@ -17,7 +17,7 @@ from shared.deadline import Deadline
 from shared.errors import StalledError
 from shared.kafka.columns import NewRecords, RecordColumns
 from shared.kafka.errors import RecoverableError
-from shared.replay_log import Entry, ReplayLog
+from shared.replay_log import Entry, Replayed
 from shared.visible import visible
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,21 @@ logger = logging.getLogger(__name__)
 _PAUSE = 0.5
 # What has no reason code.
 SCORED = "scored"
+
+
+class Log(Protocol):
+    """What a replay needs of the log (shared/replay_log.py)."""
+
+    @property
+    def topic(self) -> str:
+        """Where its entries are written."""
+
+    @property
+    def replayed(self) -> Replayed:
+        """What has been read of it, and entered since."""
+
+    def refresh(self) -> None:
+        """Reads what has been committed since."""
 
 
 class Sink(Protocol):
@@ -106,7 +121,7 @@ class Replayer:
         selection: Selection,
         scorer: StreamScorer,
         find: Finder,
-        log: ReplayLog,
+        log: Log,
         *,
         sink: Sink | None,
         model: str,
