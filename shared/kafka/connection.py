@@ -16,6 +16,8 @@ from pydantic import BaseModel, Field
 from shared.deadline import Deadline
 from shared.errors import BrokerUnreachableError, ConfigurationError
 from shared.kafka.errors import translated
+from shared.kafka.greeting import NoTalkError, greet
+from shared.kafka.security import check_security, tls_context, uses_tls
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ _BYTES = "Tandem reads and writes bytes"
 _OWNED: Mapping[str, str] = {
     "bootstrap_servers": "give it as --bootstrap-servers",
     "group_id": "give it as --group",
-    "group_instance_id": "Tandem does not use static membership",
+    "group_instance_id": "Tandem derives it from the instance; give it as --instance",
     "transactional_id": "Tandem derives it from the group and the instance",
     "transaction_timeout_ms": "Tandem sets it to fit its own deadlines",
     "enable_auto_commit": "offsets are committed together with the predictions only",
@@ -77,7 +79,7 @@ class KafkaSettings(BaseModel):
     kafka_option: dict[str, str] = Field(
         default_factory=dict,
         description="Any option of the client library, e.g. security_protocol=SASL_SSL; "
-        "a value that begins with @ is read from that file.",
+        "a value that begins with @ is read from that file, as a password should be.",
     )
     broker_timeout: float = Field(30.0, gt=0, description="Seconds to wait for a broker before giving up.")
 
@@ -130,8 +132,11 @@ def open_client(
         BrokerUnreachableError: No broker answered before the deadline.
         ConfigurationError: A broker does not let this client in, or an option is wrong.
     """
+    check_security(options)
+    if uses_tls(options):
+        options = {**options, "ssl_context": tls_context(options)}
     if "proxy_url" not in options and "socks5_proxy" not in options:
-        _wait_for_port(settings, deadline)
+        _wait_for_broker(settings, options, deadline)
     opened: list[KafkaNetClient] = []
 
     def network(**configs: Any) -> KafkaNetClient:
@@ -152,8 +157,13 @@ def open_client(
         raise
 
 
-def _addresses(settings: KafkaSettings) -> list[tuple[str, int]]:
-    addresses = []
+def addresses(settings: KafkaSettings) -> list[tuple[str, int]]:
+    """The brokers' addresses, host and port.
+
+    Raises:
+        ConfigurationError: One is none.
+    """
+    found = []
     for address in settings.bootstrap_servers.split(","):
         host, colon, port = address.strip().rpartition(":")
         if not colon or address.strip().endswith("]"):
@@ -163,30 +173,36 @@ def _addresses(settings: KafkaSettings) -> list[tuple[str, int]]:
                 f"{address.strip()!r} is not the address of a broker.",
                 hint="Write it as host:port, e.g. localhost:9092.",
             )
-        addresses.append((host.strip("[]"), int(port)))
-    return addresses
+        found.append((host.strip("[]"), int(port)))
+    return found
 
 
-def _unreachable(settings: KafkaSettings) -> BrokerUnreachableError:
+def _unreachable(settings: KafkaSettings, reason: Exception | None = None) -> BrokerUnreachableError:
+    told = f" {reason}." if isinstance(reason, NoTalkError) else ""
     return BrokerUnreachableError(
-        f"No Kafka broker answered at {settings.bootstrap_servers} within {settings.broker_timeout:g} s.",
+        f"No Kafka broker answered at {settings.bootstrap_servers} within"
+        f" {settings.broker_timeout:g} s.{told}",
         hint="Start Kafka, correct --bootstrap-servers, or wait longer with --broker-timeout.",
     )
 
 
-def _wait_for_port(settings: KafkaSettings, deadline: Deadline) -> None:
-    """Returns once something listens at one of the addresses: the library itself would wait in silence."""
-    addresses = _addresses(settings)
+def _wait_for_broker(settings: KafkaSettings, options: Mapping[str, Any], deadline: Deadline) -> None:
+    """Returns once a broker talks to this client: the library itself would wait in silence."""
+    candidates = addresses(settings)
     pause, next_word = 0.05, time.monotonic() + 2
     while True:
-        for address in addresses:
+        for host, port in candidates:
             try:
-                with socket.create_connection(address, timeout=max(0.05, min(2, deadline.remaining))):
-                    return
+                connection = socket.create_connection(
+                    (host, port), timeout=max(0.05, min(2, deadline.remaining))
+                )
+                greet(connection, host, port, options)
             except OSError as error:
                 reason = error
+            else:
+                return
         if deadline.passed:
-            raise _unreachable(settings) from reason
+            raise _unreachable(settings, reason) from reason
         if time.monotonic() >= next_word:
             logger.warning("Still waiting for a Kafka broker at %s: %s", settings.bootstrap_servers, reason)
             next_word = time.monotonic() + 5
@@ -222,7 +238,9 @@ def _typed(name: str, text: str, default: Any) -> Any:
             return float(value)
     except (ValueError, KeyError):
         kind = "true or false" if isinstance(default, bool) else "a number"
-        raise ConfigurationError(f"The Kafka option {name!r} must be {kind}, not {value!r}.") from None
+        # What a file holds may be a secret that the wrong option was given.
+        told = f"the content of {text[1:]!r}" if text.startswith("@") else repr(value)
+        raise ConfigurationError(f"The Kafka option {name!r} must be {kind}, not {told}.") from None
     if isinstance(default, str) or (
         default is None and name not in {"ssl_context", "sasl_oauth_token_provider"}
     ):
