@@ -13,7 +13,12 @@ from kafka.producer.kafka import KafkaProducer
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.producer.sender import Sender
-from kafka.producer.transaction_manager import TransactionalRequestResult, TransactionManager
+from kafka.producer.transaction_manager import (
+    AddOffsetsToTxnHandler,
+    TransactionalRequestResult,
+    TransactionManager,
+    TxnOffsetCommitHandler,
+)
 from kafka.protocol.frame import KafkaBytes
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
@@ -80,6 +85,10 @@ def _private_parts() -> list[str]:
         (TransactionManager, "send_offsets_to_transaction"),
         (TransactionManager, "begin_commit"),
         (TransactionManager, "begin_abort"),
+        (TransactionManager, "_enqueue_request"),
+        (TransactionManager, "_maybe_fail_with_error"),
+        (AddOffsetsToTxnHandler, "handle_response"),
+        (TxnOffsetCommitHandler, "handle_response"),
         (TransactionalRequestResult, "wait"),
         (DefaultRecordBatch, "_maybe_uncompress"),
         (DefaultRecordBatchBuilder, "build"),
@@ -102,6 +111,12 @@ def _private_parts() -> list[str]:
             "self.config['compression_attrs']",
         ),
         Sender: ("self._dispatch_error(",),
+        TransactionManager: (
+            "self._transaction_started =",
+            "self._pending_txn_offset_commits =",
+            "self._current_state =",
+            "self._lock = threading.Condition()",
+        ),
         ProducerBatch: ("self.drained = None", "self._complete_future("),
     }
     for owner, texts in mentioned.items():

@@ -6,7 +6,7 @@ import pytest
 
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError, FencedError
-from shared.kafka.columns import NewRecords
+from shared.kafka.columns import Mark, NewRecords
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.errors import RecordTooLargeError, RecoverableError, StaleGroupError
 from shared.kafka.topics import TopicSpec, broker_limits, create_topics, describe_topics
@@ -115,10 +115,10 @@ def test_offsets_are_committed_with_the_transaction_or_not_at_all(
     put(writer(), records(topic, [b"%d" % row for row in range(10)]))
     source, sender = reader(topic, unique("group")), writer(unique("writer"))
     first = read(source, 10)[0]
-    for end, committed in [(sender.abort_transaction, None), (sender.commit_transaction, 10)]:
+    for end, committed in [(sender.abort_transaction, None), (sender.commit_transaction, Mark(10, "books"))]:
         sender.begin()
         sender.write(records(output, [b"x"]))
-        sender.send_offsets({(topic, 0): first.next_offset}, source.group_metadata())
+        sender.send_offsets({(topic, 0): Mark(first.next_offset, "books")}, source.group_metadata())
         end()
         assert source.committed() == {0: committed}
         source.rewind()
@@ -246,13 +246,55 @@ def test_a_new_member_sets_the_flag_and_makes_offsets_of_the_old_generation_stal
     sender.begin()
     sender.write(records(topic, [b"stale"]))
     with pytest.raises(StaleGroupError):
-        sender.send_offsets({(topic, 0): 1}, stale)
+        sender.send_offsets({(topic, 0): Mark(1)}, stale)
     with pytest.raises(RecoverableError):
         sender.commit_transaction()
+    sender.abort_transaction()
+    # The generation that counts is that of the offsets, not that of the announcement.
+    sender.begin([(topic, 0)], first.group_metadata())
+    sender.write(records(topic, [b"stale"]))
+    with pytest.raises(StaleGroupError):
+        sender.send_offsets({(topic, 0): Mark(1)}, stale)
     sender.abort_transaction()
     sender.begin()
     sender.write(records(topic, [b"fresh"]))
     sender.commit_transaction()
+
+
+def test_a_transaction_announced_before_its_records_commits_them_and_the_offsets(
+    topic_factory: MakeTopic, reader: MakeReader, writer: MakeWriter
+) -> None:
+    topic, output = topic_factory(), topic_factory("out", partitions=3)
+    put(writer(), records(topic, [b"a", b"b"]))
+    source, sender = reader(topic, unique("group")), writer(unique("writer"))
+    read(source, 2)
+    for value in (b"one", b"two"):
+        sender.begin([(output, 0), (output, 1)], source.group_metadata())
+        # Of the partitions that were announced one is not written to, and one that is was not announced.
+        sender.write(records(output, [value], 1))
+        sender.write(records(output, [value], 2))
+        sender.send_offsets({(topic, 0): Mark(2)}, source.group_metadata())
+        sender.commit_transaction()
+    assert source.committed() == {0: Mark(2)}
+    found = {columns.partition: columns.values for columns in read(reader(output), 4)}
+    assert found == {1: [b"one", b"two"], 2: [b"one", b"two"]}
+
+
+def test_an_announced_transaction_that_nothing_is_written_to_holds_nobody_back(
+    topic_factory: MakeTopic, reader: MakeReader, writer: MakeWriter
+) -> None:
+    topic = topic_factory()
+    source, sender = reader(topic, unique("group")), writer(unique("writer"))
+    put(writer(), records(topic, [b"a"]))
+    read(source, 1)
+    sender.begin([(topic, 0)], source.group_metadata())
+    put(writer(), records(topic, [b"b"]))
+    assert read(source, 1)[0].values == [b"b"]
+    sender.abort_transaction()
+    sender.begin()
+    sender.write(records(topic, [b"c"]))
+    sender.commit_transaction()
+    assert read(source, 1)[0].values == [b"c"]
 
 
 def test_a_reader_outside_its_group_has_no_identity_to_commit_with(
@@ -270,9 +312,9 @@ def test_offsets_can_be_committed_on_their_own(
     put(writer(), records(topic, [b"a", b"b", b"c"]))
     source = reader(topic, group)
     read(source, 3)
-    source.commit({0: 2})
-    assert source.committed() == {0: 2}
-    source.rewind()
+    source.commit({0: Mark(2, "books")})
+    assert source.committed() == {0: Mark(2, "books")}
+    assert source.rewind() == {0: Mark(2, "books")}
     assert read(source, 1)[0].values == [b"c"]
 
 
