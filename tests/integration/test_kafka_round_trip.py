@@ -276,7 +276,7 @@ def test_a_transaction_announced_before_its_records_commits_them_and_the_offsets
         sender.send_offsets({(topic, 0): Mark(2)}, source.group_metadata())
         sender.commit_transaction()
     assert source.committed() == {0: Mark(2)}
-    found = {columns.partition: columns.values for columns in read(reader(output), 4)}
+    found = {partition: columns.values for partition, columns in read(reader(output), 4).items()}
     assert found == {1: [b"one", b"two"], 2: [b"one", b"two"]}
 
 
