@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
 
-.PHONY: help setup test smoke lint types demo bench train lock image clean
+.PHONY: help setup test smoke lint types demo bench chaos train lock image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ demo: setup  ## stream and batch side by side on this machine, without Docker
 
 bench: setup  ## measure speed and latency beside other ways to do it (needs Docker)
 	$(PY) -m tests.benchmarks $(ARGS)
+
+chaos: setup  ## measure the guarantee while everything goes wrong (ARGS="--seeds 10"; needs Docker)
+	$(PY) -m tests.chaos $(ARGS)
 
 train: setup  ## train the shipped models again
 	$(PY) -m models.train

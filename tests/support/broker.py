@@ -20,6 +20,11 @@ IMAGE = "apache/kafka:4.3.1"
 MAX_MESSAGE_BYTES = 12 << 20
 _REMEDY = "start Docker, or name a broker that may be filled with test topics in TANDEM_TEST_BROKER"
 _START_SECONDS = 60
+# Some builds of the image refuse storage that they have formatted already: started again, it needs no set-up.
+_COMMAND = """sh -c '
+  if [ -e /tmp/set-up ]; then exec /opt/kafka/bin/kafka-server-start.sh /opt/kafka/config/server.properties; fi
+  touch /tmp/set-up && exec /etc/kafka/docker/run
+'"""
 
 
 def unique(prefix: str) -> str:
@@ -57,25 +62,62 @@ def _environment(port: int) -> dict[str, str]:
     }
 
 
+def _with_proxied_listener(environment: dict[str, str], port: int, advertised: int) -> dict[str, str]:
+    """Adds a listener whose clients are told to come through a proxy."""
+    listener, told = "KAFKA_LISTENERS", "KAFKA_ADVERTISED_LISTENERS"
+    kinds = "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"
+    return environment | {
+        listener: f"{environment[listener]},PROXIED://0.0.0.0:{port}",
+        told: f"{environment[told]},PROXIED://127.0.0.1:{advertised}",
+        kinds: f"{environment[kinds]},PROXIED:PLAINTEXT",
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class OwnBroker:
     """A broker in a container that was started for the tests.
 
     Attributes:
         address: Where it listens.
+        behind: The port on which it takes the connections of a proxy; None without one.
     """
 
     address: str
     _container: Any
+    behind: int | None = None
+
+    def freeze(self) -> None:
+        """Stops all its processes; connections stay open, and silent."""
+        self._container.pause()
+
+    def thaw(self) -> None:
+        """Lets a frozen broker go on."""
+        self._container.unpause()
+
+    def kill(self) -> None:
+        """Ends its processes as SIGKILL does; what it has stored stays."""
+        self._container.kill()
+
+    def stop(self) -> None:
+        """Ends it in good order; what it has stored stays."""
+        self._container.stop(timeout=10)
+
+    def start(self) -> None:
+        """Starts it again on what it had stored, and does not wait until it answers."""
+        self._container.start()
+
+    def said(self) -> str:
+        """Its log so far."""
+        return str(self._container.logs().decode(errors="replace"))
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Stops all its processes for as long as the block runs; connections stay open, and silent."""
-        self._container.pause()
+        self.freeze()
         try:
             yield
         finally:
-            self._container.unpause()
+            self.thaw()
 
 
 @contextmanager
@@ -89,10 +131,13 @@ def running_broker() -> Iterator[str]:
 
 
 @contextmanager
-def own_broker() -> Iterator[OwnBroker]:
+def own_broker(advertised: int | None = None) -> Iterator[OwnBroker]:
     """A broker in a container, which is removed at the end.
 
     Skips the test where there is no Docker, and fails it under CI=true.
+
+    Args:
+        advertised: The port of a proxy, to which clients that come through it are sent back.
     """
     # Read by testcontainers when it is imported; its reaper is another image to pull.
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
@@ -104,7 +149,14 @@ def own_broker() -> Iterator[OwnBroker]:
         give_up(f"testcontainers is not installed ({error}); install the extra `test`, or {_REMEDY}")
     try:
         # As root: the image's start script appends to files that it may have copied read-only.
-        container = DockerContainer(IMAGE, user="root", env=_environment(port)).with_bind_ports(port, port)
+        environment, behind = _environment(port), None
+        if advertised is not None:
+            behind = free_port()
+            environment = _with_proxied_listener(environment, behind, advertised)
+        container = DockerContainer(IMAGE, user="root", env=environment).with_bind_ports(port, port)
+        container.with_command(_COMMAND)
+        if behind is not None:
+            container.with_bind_ports(behind, behind)
         container.start()
     except DockerException as error:
         give_up(f"no Docker ({error}); {_REMEDY}")
@@ -116,6 +168,6 @@ def own_broker() -> Iterator[OwnBroker]:
         except BrokerUnreachableError:
             output = b"\n".join(container.get_logs()).decode(errors="replace")
             pytest.fail(f"Kafka did not start:\n{output[-4000:]}")
-        yield OwnBroker(address, container.get_wrapped_container())
+        yield OwnBroker(address, container.get_wrapped_container(), behind)
     finally:
         container.stop()

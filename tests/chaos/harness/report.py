@@ -1,0 +1,104 @@
+"""What a run showed, as a table for people, and whether the guarantees held."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tests.chaos.harness.plan import Step
+from tests.chaos.harness.run import Outcome, Verdict
+from tests.chaos.harness.service import by_step, longest, pauses, pauses_of_partitions
+from tests.chaos.harness.verify import ALLOWED_AT_LEAST_ONCE, Fault, Finding
+
+_EXACTLY_ONCE: Final = "exactly-once"
+_NAME_WIDTH: Final = 36
+_WIDTH: Final = 16
+
+
+def breaches(verdict: Verdict) -> list[Finding]:
+    """What breaks the deployment's own guarantee."""
+    allowed = frozenset() if verdict.guarantee == _EXACTLY_ONCE else ALLOWED_AT_LEAST_ONCE
+    return verdict.findings.broken(allowed)
+
+
+def failures(outcome: Outcome) -> list[str]:
+    """Why the run has failed, a sentence each; none when it has not."""
+    found = []
+    for verdict in outcome.verdicts:
+        broken = breaches(verdict)
+        if broken:
+            found.append(f"{verdict.guarantee}: {len(broken)} faults, the first: {broken[0]}")
+        if verdict.drained is None:
+            found.append(f"{verdict.guarantee}: events were left when the time was over")
+        if any(code != 0 for code in verdict.exit_codes):
+            found.append(f"{verdict.guarantee}: told to end, it ended with {list(verdict.exit_codes)}")
+    return found
+
+
+def table(outcome: Outcome) -> str:
+    """The measured guarantee, a column for each deployment."""
+    verdicts = outcome.verdicts
+    lines = [_row("", [verdict.guarantee for verdict in verdicts])]
+    lines += [_row(name, values) for name, values in _rows(outcome)]
+    return "\n".join(lines)
+
+
+def _rows(outcome: Outcome) -> Iterator[tuple[str, list[str]]]:
+    verdicts = outcome.verdicts
+    yield "sent and acknowledged", [_number(outcome.sender["acknowledged"])] * len(verdicts)
+    yield "stored", [_number(verdict.findings.stored) for verdict in verdicts]
+    yield "scored", [_number(verdict.findings.scored) for verdict in verdicts]
+    yield "rejected", [_number(verdict.findings.rejected) for verdict in verdicts]
+    for fault in Fault:
+        yield str(fault), [_number(verdict.findings.counts[fault]) for verdict in verdicts]
+    yield "models that scored", [str(len(verdict.findings.models)) for verdict in verdicts]
+    yield "worker processes started", [str(verdict.starts) for verdict in verdicts]
+    yield "supervisors that gave up", [str(len(verdict.restarts)) for verdict in verdicts]
+    yield (
+        "stopped workers, seen refused",
+        [f"{verdict.zombies}, {verdict.fenced}" for verdict in verdicts],
+    )
+    yield (
+        "longest gap in service",
+        [f"{longest(pauses(verdict.answers)).seconds:.1f} s" for verdict in verdicts],
+    )
+    yield (
+        "  of one partition",
+        [f"{longest(pauses_of_partitions(verdict.answers)).seconds:.1f} s" for verdict in verdicts],
+    )
+    drained = [verdict.drained for verdict in verdicts]
+    yield "drained after", ["never" if took is None else f"{took:.1f} s" for took in drained]
+
+
+def pause_table(outcome: Outcome) -> str:
+    """The longest gap in service of any partition that began after each step, before the next."""
+    columns = [by_step(outcome.done, pauses_of_partitions(verdict.answers)) for verdict in outcome.verdicts]
+    names = [verdict.guarantee for verdict in outcome.verdicts]
+    lines = [_row("longest gap of a partition after", names)]
+    for step in sorted({step for column in columns for step in column}, key=lambda step: step.at):
+        values = [f"{column[step].seconds:.2f} s" if step in column else "" for column in columns]
+        lines.append(_row(f"{step.at:6.1f} s {step.action}", values))
+    return "\n".join(lines)
+
+
+def line(seed: int, outcome: Outcome) -> str:
+    """A run in one line."""
+    told = []
+    for verdict in outcome.verdicts:
+        counts = verdict.findings.counts
+        faults = ", ".join(f"{counts[fault]} {fault}" for fault in Fault if counts[fault]) or "no faults"
+        gap = longest(pauses(verdict.answers)).seconds
+        told.append(f"{verdict.guarantee} {faults}, longest gap {gap:.1f} s")
+    held = "FAILED" if failures(outcome) else "held"
+    return f"seed {seed}: {held}; {outcome.verdicts[0].findings.stored:,} events; {'; '.join(told)}"
+
+
+def plan_text(steps: Sequence[Step]) -> str:
+    """The plan as it is printed before the run."""
+    return "\n".join(str(step) for step in steps)
+
+
+def _number(count: int) -> str:
+    return f"{count:,}"
+
+
+def _row(name: str, values: Sequence[str]) -> str:
+    return f"{name:<{_NAME_WIDTH}}" + "".join(f"{value:>{_WIDTH}}" for value in values)
