@@ -105,9 +105,16 @@ class Telemetry:
     Args:
         worker: The worker's number.
         stopping: Whether the worker was told to stop.
+        clock: The monotonic clock, in seconds.
     """
 
-    def __init__(self, worker: int = 0, stopping: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        worker: int = 0,
+        stopping: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._worker = worker
         self._stopping = stopping
         self._started = time.time()
@@ -154,7 +161,7 @@ class Telemetry:
             name: poll, score, commit, abort or rewind.
             places: By partition, the offset that the step is about; for the log when it hangs.
         """
-        step, began = Step(name, places, threading.get_ident()), time.monotonic()
+        step, began = Step(name, places, threading.get_ident()), self._clock()
         with self._lock:
             self._begun += 1
             number = self._begun
@@ -167,7 +174,7 @@ class Telemetry:
         try:
             yield
         finally:
-            seconds = time.monotonic() - began
+            seconds = self._clock() - began
             with self._lock:
                 del self._steps[number]
                 if name == "poll":
@@ -198,7 +205,7 @@ class Telemetry:
             batch: The events and what became of them.
             polled_at: When they were polled, on the monotonic clock.
         """
-        now, wall = time.monotonic(), time.time_ns() // 1_000_000
+        now, wall = self._clock(), time.time_ns() // 1_000_000
         with self._lock:
             self._contact = now
             self._move({scored.events.partition: scored.events.next_offset for scored in batch})
@@ -261,7 +268,7 @@ class Telemetry:
     def ends(self, ends: Mapping[int, int]) -> None:
         """Notes a broker's answer: where the partitions end, whoever reads them."""
         with self._lock:
-            self._ends_at = self._contact = time.monotonic()
+            self._ends_at = self._contact = self._clock()
             self._ends = dict(ends)
 
     def trip(self, verdict: str) -> None:
@@ -278,7 +285,7 @@ class Telemetry:
 
     def view(self) -> View:
         """What the watchdog looks at."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             return View(
                 steps=dict(self._steps),
@@ -297,7 +304,7 @@ class Telemetry:
 
     def snapshot(self) -> WorkerSnapshot:
         """What this worker says of itself now."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             unready = self._unready(now)
             self._set_gauges(now, not unready)

@@ -151,8 +151,8 @@ def exposition(families: Sequence[Family], snapshot: Snapshot, accept: str = "")
     """
     collector = _Collector(families, snapshot)
     if _OPENMETRICS in accept:
-        text: str = openmetrics.generate_latest(collector)  # type: ignore[no-untyped-call]
-        return text.encode(), openmetrics.CONTENT_TYPE_LATEST
+        text: bytes = openmetrics.generate_latest(collector)  # type: ignore[no-untyped-call]
+        return text, openmetrics.CONTENT_TYPE_LATEST
     return plain.generate_latest(collector), plain.CONTENT_TYPE_PLAIN_0_0_4
 
 
