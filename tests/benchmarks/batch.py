@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.measure import run_process
-from tests.benchmarks.workload import FEATURES, write_model
+from tests.benchmarks.model import FEATURES
+from tests.benchmarks.workload import write_model
 
 _CHUNK = 250_000
 # Reads the inputs and writes as many columns as a prediction has, with nothing in between.

@@ -13,22 +13,10 @@ from shared.kafka.topics import TopicSpec, create_topics
 from shared.kafka.writer import Writer
 from shared.models.directory import read_model
 from shared.predict import Predictor
+from tests.benchmarks.model import FEATURES, INTERCEPT, THRESHOLD, WEIGHTS
 from tests.support.broker import unique
 
 PARTITIONS = 6
-FEATURES = (
-    "tenure",
-    "monthly_charges",
-    "total_charges",
-    "contract_months",
-    "support_calls",
-    "logins_7d",
-    "late_payments",
-    "discount",
-)
-WEIGHTS = (-0.03, 0.01, -0.0001, -0.02, 0.3, -0.05, 0.4, -0.5)
-INTERCEPT = -0.5
-THRESHOLD = 0.6
 
 
 def write_model(directory: Path) -> Path:
