@@ -34,6 +34,8 @@ Snapshots: TypeAlias = Callable[[], Sequence[WorkerSnapshot]]
 # Seconds for a request to arrive, and again for its answer to be taken; bytes of a request.
 _PATIENCE: Final = 5.0
 _MOST_BYTES: Final = 8 << 10
+# Seconds from one look for the end to the next.
+_LOOK: Final = 0.1
 # Requests that are answered at the same time; others are turned away.
 _AT_ONCE: Final = 16
 # A worker that has said nothing for so many seconds is not ready; when all have said nothing for more, the
@@ -170,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         head, until = b"", time.monotonic() + _PATIENCE
         while b"\r\n\r\n" not in head and b"\n\n" not in head:
             if len(head) > _MOST_BYTES:
-                self._prepare_refusal(head)
+                self.requestline, self.command = "", ""
                 self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
                 return None
             self.connection.settimeout(max(0.01, until - time.monotonic()))
@@ -179,10 +181,6 @@ class _Handler(BaseHTTPRequestHandler):
                 return None
             head += part
         return head
-
-    def _prepare_refusal(self, head: bytes) -> None:
-        self.requestline = head[:80].decode("latin-1")
-        self.request_version, self.command = "HTTP/1.0", ""
 
     def _answer(self) -> None:
         page = ROUTES.get(self.path.partition("?")[0])
@@ -200,6 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(Answer(status, _TEXT, f"{status.value} {status.phrase}\n".encode()))
 
     def _send(self, answer: Answer) -> None:
+        # What is no request at all would count as one of HTTP/0.9, whose answers have no headers.
+        self.request_version = self.protocol_version
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -280,7 +280,7 @@ def serving(settings: ConsumerSettings, snapshots: Snapshots) -> Iterator[int | 
             server.port,
             extra={"http_port": server.port},
         )
-        thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=[_LOOK], name="http", daemon=True)
         thread.start()
         try:
             yield server.port
