@@ -24,8 +24,8 @@ class Explanations:
     inputs: npt.NDArray[np.int64]
     contributions: Floats
 
-    def take(self, rows: npt.NDArray[Any]) -> "Explanations":
-        """Those of the rows that an array of indices or a boolean mask selects."""
+    def take(self, rows: npt.NDArray[Any] | slice) -> "Explanations":
+        """Those of the rows that an array of indices, a boolean mask or a slice selects."""
         return Explanations(self.base[rows], self.inputs[rows], self.contributions[rows])
 
 

@@ -1,8 +1,9 @@
 """The shared predict module: the lesson's `predict`, and the Predictor that both paths call."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -52,6 +53,40 @@ class Outcome:
     decisions: npt.NDArray[np.bool_]
     rejections: tuple[Rejection, ...]
     explanations: Explanations | None = None
+
+    def parts(self, sizes: Sequence[int]) -> "list[Outcome]":
+        """The outcomes of consecutive pieces of the batch, as if each had been scored alone.
+
+        Args:
+            sizes: How many rows each piece has; together all of the batch.
+        """
+        if len(sizes) == 1:
+            return [self]
+        ends = np.cumsum(sizes)
+        cuts = np.searchsorted(self.rows, ends).tolist()
+        refused = [rejection.row for rejection in self.rejections]
+        parts = []
+        first = start = 0
+        for size, end, stop in zip(sizes, ends.tolist(), cuts, strict=True):
+            last = bisect_left(refused, end, first)
+            parts.append(self._part(end - size, size, slice(start, stop), slice(first, last)))
+            start, first = stop, last
+        return parts
+
+    def _part(self, begin: int, size: int, scored: slice, rejected: slice) -> "Outcome":
+        event_ids = None if self.event_ids is None else self.event_ids[scored]
+        if isinstance(event_ids, list) and not any(event_id is not None for event_id in event_ids):
+            event_ids = None
+        return Outcome(
+            size,
+            self.rows[scored] - begin,
+            self.customer_ids[scored],
+            event_ids,
+            self.scores[scored],
+            self.decisions[scored],
+            tuple(replace(rejection, row=rejection.row - begin) for rejection in self.rejections[rejected]),
+            None if self.explanations is None else self.explanations.take(scored),
+        )
 
     def without(self, refused: Sequence[Rejection]) -> "Outcome":
         """The same outcome, but for scored rows that are rejected after all.

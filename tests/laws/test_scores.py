@@ -140,6 +140,27 @@ def test_a_prediction_is_a_function_of_event_position_and_model(
     assert together == again
 
 
+@given(streams(), st.data(), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_the_parts_of_an_outcome_are_those_of_the_pieces_scored_alone(
+    predictors: dict[str, Predictor],
+    drawn: tuple[str, list[bytes | None]],
+    data: st.DataObject,
+    explained: bool,
+) -> None:
+    kind, values = drawn
+    model = predictors[kind].model
+    predictor, encoder = Predictor(model, explain=2 if explained else None), PredictionEncoder(model)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=4)))
+    pieces = [values[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(values)], strict=True)]
+    parts = predictor.score_json(values).parts([len(piece) for piece in pieces])
+    for piece, part in zip(pieces, parts, strict=True):
+        alone = predictor.score_json(piece)
+        assert (fates(part), part.rejections) == (fates(alone), alone.rejections)
+        numbers = part.rows.tolist()
+        assert encoder.encode(part, "t/0/", numbers) == encoder.encode(alone, "t/0/", numbers)
+
+
 @given(st.lists(streams(), max_size=5))
 @settings(max_examples=60, deadline=None)
 def test_the_ledger_balances_at_every_batch(
