@@ -151,6 +151,8 @@ def test_in_parts_it_says_the_same_as_at_once(tmp_path: Path, size: int) -> None
     one = shadowed(tmp_path).score([events], now=5)
     expected = Serving(challenger(tmp_path).predictor).predictions("shadow", events, whole, {}, 5)
     assert of_shadow(one) == [json.loads(value or b"") for value in expected.values]
+    assert one[0].comparison is not None
+    assert (one[0].comparison.neither, one[0].comparison.rejected.total()) == (len(whole.rejections), 0)
 
 
 def test_a_challenger_that_raises_changes_nothing_and_is_switched_off(
