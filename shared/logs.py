@@ -50,7 +50,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 class _Calm(logging.Filter):
-    """Lets a library say the same thing once in a while: it warns at every retry, of every partition."""
+    """Lets a library say the same thing once in a while: it tells of every retry, of every partition."""
 
     def __init__(self, library: str, pause: float = 5.0) -> None:
         super().__init__()
@@ -59,8 +59,8 @@ class _Calm(logging.Filter):
         self._said: dict[object, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is none of the library's warnings, or one not given of late."""
-        if not record.name.startswith(self._library) or record.levelno != logging.WARNING:
+        """Whether the record is none of the library's warnings and errors, or one not given of late."""
+        if not record.name.startswith(self._library) or record.levelno < logging.WARNING:
             return True
         # The place in the code, as the text may name a partition or a time.
         place = record.pathname, record.lineno

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from shared.deadline import Deadline
 from shared.errors import BrokerUnreachableError, ConfigurationError
+from shared.kafka.choice import fast_path
 from shared.kafka.errors import translated
 from shared.kafka.greeting import NoTalkError, greet
 from shared.kafka.security import check_security, tls_context, uses_tls
@@ -141,6 +142,8 @@ def open_client(
 
     def network(**configs: Any) -> KafkaNetClient:
         opened.append(KafkaNetClient(**configs))
+        if fast := fast_path(public_calls=False):
+            fast.back_off(opened[-1])
         return opened[-1]
 
     timeout_ms = max(1, int(deadline.remaining * 1000))
@@ -186,6 +189,10 @@ def _unreachable(settings: KafkaSettings, reason: Exception | None = None) -> Br
     )
 
 
+def _within(deadline: Deadline, seconds: float) -> float:
+    return max(0.05, min(seconds, deadline.remaining))
+
+
 def _wait_for_broker(settings: KafkaSettings, options: Mapping[str, Any], deadline: Deadline) -> None:
     """Returns once a broker talks to this client: the library itself would wait in silence."""
     candidates = addresses(settings)
@@ -193,9 +200,9 @@ def _wait_for_broker(settings: KafkaSettings, options: Mapping[str, Any], deadli
     while True:
         for host, port in candidates:
             try:
-                connection = socket.create_connection(
-                    (host, port), timeout=max(0.05, min(2, deadline.remaining))
-                )
+                connection = socket.create_connection((host, port), timeout=_within(deadline, 2))
+                # A broker may be slow, and one that is frozen must leave time for the next.
+                connection.settimeout(_within(deadline, max(2, deadline.remaining / 2)))
                 greet(connection, host, port, options)
             except OSError as error:
                 reason = error

@@ -23,6 +23,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as client
 from kafka.consumer.fetcher import Fetcher
 from kafka.coordinator.base import MemberState
+from kafka.net.compat import KafkaNetClient
 from kafka.net.transport import KafkaTCPTransport
 from kafka.producer.future import FutureProduceResult
 from kafka.producer.producer_batch import ProducerBatch
@@ -44,6 +45,32 @@ _VERSION = "3.0."
 # Seconds that a producer which is given up has to end its thread.
 _LONGEST_GOODBYE = 2.0
 _TOO_LARGE = (client.MessageSizeTooLargeError, client.RecordListTooLargeError)
+
+# --- connecting ---------------------------------------------------------------------------------------
+
+
+def back_off(network: KafkaNetClient) -> None:
+    """Lets the pause before the next connection grow while what listens accepts and answers nothing.
+
+    The library starts over with its shortest pause as soon as TCP connects, which it does at once where a
+    forwarder or a load balancer stands before a broker that is away: a full core for as long as that takes.
+    """
+    manager = network._manager
+    get_connection = manager.get_connection
+
+    def connection_that_counts(node_id: Any, *arguments: Any, **options: Any) -> Any:
+        there = manager._conns.get(node_id)
+        # Where it is False already, the library counts by itself.
+        counted = options.setdefault("reset_backoff_on_connect", None) is None
+        options["reset_backoff_on_connect"] = False
+        connection = get_connection(node_id, *arguments, **options)
+        if counted and connection is not there:
+            connection.init_future.add_callback(lambda _: manager.reset_backoff(node_id))
+            connection.init_future.add_errback(lambda _: manager.update_backoff(node_id))
+        return connection
+
+    manager.get_connection = connection_that_counts
+
 
 # --- reading ------------------------------------------------------------------------------------------
 

@@ -72,6 +72,8 @@ def _private_parts() -> list[str]:
         (Fetcher.PartitionRecords, "_unpack_records"),
         (MemoryRecords, "_cache_next"),
         (KafkaConnectionManager, "_build_transport"),
+        (KafkaConnectionManager, "reset_backoff"),
+        (KafkaConnectionManager, "update_backoff"),
         (KafkaTCPTransport, "_sock_recv"),
         (RecordAccumulator, "_tp_lock"),
         (RecordAccumulator, "deallocate"),
@@ -97,7 +99,11 @@ def _private_parts() -> list[str]:
     mentioned = {
         Fetcher: ("self.PartitionRecords(",),
         KafkaConsumer: ("self._client =", "self._fetcher =", "self._subscription ="),
-        KafkaConnectionManager: ("await self._build_transport(",),
+        KafkaConnectionManager: (
+            "await self._build_transport(",
+            "reset_backoff_on_connect=True):",
+            "self._conns[node_id] = conn",
+        ),
         KafkaBytes: ("bytes(self[start:self._idx])",),
         KafkaTCPTransport: ("= self._sock_recv()", "self._sock ="),
         MemoryRecords: ("self._next_slice =",),
