@@ -9,7 +9,6 @@ import socket
 import ssl
 import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 from kafka.net.sasl import get_sasl_mechanism
@@ -48,21 +47,19 @@ def greet(plain: socket.socket, host: str, port: int, options: Mapping[str, Any]
 
     Raises:
         ConfigurationError: It never will, with what to change.
-        NoTalkError: It did not now.
+        OSError: It did not now.
     """
     at = f"{host}:{port}"
-    # A broker that is slow to answer is left to the client.
-    with suppress(TimeoutError):
-        if not uses_tls(options):
-            with plain:
-                _talk(plain, at, options)
-            return
-        with _encrypted(plain, host, at, options["ssl_context"]) as connection:
-            try:
-                _talk(connection, at, options)
-            except ssl.SSLError as error:
-                # TLS 1.3 tells a client only now what became of its certificate.
-                raise _certificate_refused(at, error) from error
+    if not uses_tls(options):
+        with plain:
+            _talk(plain, at, options)
+        return
+    with _encrypted(plain, host, at, options["ssl_context"]) as connection:
+        try:
+            _talk(connection, at, options)
+        except ssl.SSLError as error:
+            # TLS 1.3 tells a client only now what became of its certificate.
+            raise _certificate_refused(at, error) from error
 
 
 def _encrypted(plain: socket.socket, host: str, at: str, context: ssl.SSLContext) -> ssl.SSLSocket:
