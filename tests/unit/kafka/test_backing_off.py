@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from kafka import errors as client
@@ -53,10 +54,8 @@ def connections_tried(dropping: Dropping, *, backing_off: bool, most: int) -> in
     [node] = [broker.node_id for broker in manager.cluster.bootstrap_brokers()]
     deadline = Deadline.after(0.5)
     while not deadline.passed and dropping.dropped < most:
-        try:
+        with suppress(client.NodeNotReadyError):
             manager.get_connection(node)
-        except client.NodeNotReadyError:
-            pass
         network.poll(timeout_ms=5)
     network.close()
     return dropping.dropped
