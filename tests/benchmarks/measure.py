@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 
@@ -45,15 +47,15 @@ class Run:
     peak_mib: float
 
 
-def run_process(arguments: Sequence[str]) -> Process:
-    """Runs this Python with arguments.
+def run_process(arguments: Sequence[str], python: str = sys.executable) -> Process:
+    """Runs a Python, this one unless told, with arguments.
 
     Raises:
         RuntimeError: It failed; with what it said.
     """
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [python, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
     peaks = [0.0]
@@ -71,29 +73,48 @@ def run_process(arguments: Sequence[str]) -> Process:
 
 
 def _watch_memory(process: int, peaks: list[float]) -> None:
-    """Gathers a process's peak memory in MiB until it ends.
+    """Gathers the peak memory in MiB of a process with its workers until it ends.
 
     Not from getrusage: its peak of a child is at least that of the process that started it.
     """
-    status = Path(f"/proc/{process}/status")
-    while True:
-        try:
-            peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
-        except OSError:
-            return
-        if peak is None:
-            return
-        peaks.append(int(peak[1]) / 1024)
+    children = Path(f"/proc/{process}/task/{process}/children")
+    while peak := memory_mib(process, "VmHWM"):
+        with suppress(OSError):
+            peak += sum(memory_mib(int(child), "VmHWM") for child in children.read_text().split())
+        peaks.append(peak)
         time.sleep(0.02)
 
 
-def run(arguments: Sequence[str], count: int) -> Run:
+def memory_mib(process: int, kind: str) -> float:
+    """A process's memory in MiB, of a kind that /proc/N/status names; 0 when it has ended."""
+    try:
+        found = re.search(rf"{kind}:\s*(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    except OSError:
+        return 0.0
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def run(arguments: Sequence[str], count: int, python: str = sys.executable) -> Run:
     """Runs a stream contender, which ends by telling its `seconds` in a line of JSON."""
-    done = run_process(arguments)
-    told = [
-        json.loads(line) for line in done.said.splitlines() if line.startswith("{") and '"seconds"' in line
-    ]
-    return Run(count / told[-1]["seconds"], done.cpu_seconds, done.peak_mib)
+    done = run_process(arguments, python)
+    return Run(count / seconds_of(done.said), done.cpu_seconds, done.peak_mib)
+
+
+def seconds_of(said: str) -> float:
+    """From the first event to the last commit, of a process or of several workers under one supervisor.
+
+    A worker tells how long it worked; it began when it first said that it is ready.
+    """
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    worked = {line.get("worker"): line["seconds"] for line in lines if "seconds" in line}
+    if len(worked) == 1:
+        return float(next(iter(worked.values())))
+    began: dict[object, float] = {}
+    for line in lines:
+        if line.get("message") == "Ready":
+            began.setdefault(line["worker"], datetime.fromisoformat(line["time"]).timestamp())
+    ended = max(began[worker] + seconds for worker, seconds in worked.items() if seconds)
+    return float(ended - min(began.values()))
 
 
 def typical(runs: Sequence[Run]) -> Run:

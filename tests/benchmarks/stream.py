@@ -1,62 +1,144 @@
-"""Throughput: preloaded events through one process, Tandem in both guarantees beside the others."""
+"""Throughput: preloaded events, Tandem in both guarantees beside the others, each in turn."""
 
+import sys
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from rich.console import Console
-from rich.table import Table
-
-from shared.kafka.connection import KafkaSettings
-from tests.benchmarks.contenders import CONTENDERS
+from tests.benchmarks.contenders import AT_LEAST_ONCE, BOTH, CONTENDERS, Contender
+from tests.benchmarks.contenders.environment import make_own_python
 from tests.benchmarks.measure import Run, run, typical
-from tests.benchmarks.workload import consumer_options, make_topic, preload, write_model
-from tests.support.broker import unique
+from tests.benchmarks.report import Row, show
+from tests.benchmarks.workload import consumer_options, output_topics, preload, write_model
 
-TANDEM = {"tandem_at_least_once": "at-least-once", "tandem_exactly_once": "exactly-once"}
-BASELINE = "confluent_naive"
+NAIVE: Final = ("confluent_naive", AT_LEAST_ONCE)
+# Of the CPU seconds, those that a longer run took more.
+FURTHER: Final = "CPU s a further million"
+EXPERT: Final = "confluent_expert"
+CEILING: Final = "passthrough"
+TITLES: Final = {"tandem": "**Tandem**", "tandem_2": "**Tandem, --workers 2**"}
+# A contender that would take more seconds than this has shown its rate with fewer events.
+_LONGEST: Final = 20
+# A supervisor's workers end when nothing is left; the wait is not counted.
+_IDLE_SECONDS: Final = "2"
 
 
-def tandem(bootstrap: str, source: str, target: str, count: int, model: Path, guarantee: str) -> Run:
-    """The real consumer, as a user starts it."""
-    options = consumer_options(bootstrap, source, target, model, guarantee)
-    return run(["-m", "consumer", *options, "--max-events", str(count)], count)
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A contender, or Tandem, under one guarantee."""
+
+    name: str
+    guarantee: str
+
+    @property
+    def title(self) -> str:
+        """What a table calls it."""
+        return TITLES[self.name] if self.name in TITLES else CONTENDERS[self.name].title
 
 
-def measure(bootstrap: str, count: int, rounds: int) -> dict[str, Run]:
-    """Every contender in turn, `rounds` times; the median of each."""
+def entries(only: Sequence[str] = ()) -> list[Entry]:
+    """Who takes part: all, or those that are named."""
+    of_others = [(name, one.guarantees) for name, one in CONTENDERS.items()]
+    of_tandem = [(name, BOTH) for name in TITLES]
+    return [
+        Entry(name, guarantee)
+        for name, guarantees in [*of_others, *of_tandem]
+        for guarantee in guarantees
+        if not only or name in only
+    ]
+
+
+def python_for(contender: Contender) -> str:
+    """The interpreter that has the contender's libraries."""
+    return str(make_own_python()) if contender.own_environment else sys.executable
+
+
+def run_entry(bootstrap: str, source: str, count: int, entry: Entry, model: Path) -> Run:
+    """One run, into topics of its own, which are deleted afterwards."""
+    with output_topics(bootstrap, entry.name) as target:
+        if entry.name in CONTENDERS:
+            options = [bootstrap, source, target, "--guarantee", entry.guarantee, "--count", str(count)]
+            command = ["-m", "tests.benchmarks.contenders", entry.name, *options]
+            return run(command, count, python_for(CONTENDERS[entry.name]))
+        options = consumer_options(bootstrap, source, target, model, entry.guarantee)
+        ends = ["--max-events", str(count)]
+        if entry.name == "tandem_2":
+            ends = ["--workers", "2", "--until-idle", _IDLE_SECONDS]
+        return run(["-m", "consumer", *options, *ends], count)
+
+
+def measure(bootstrap: str, count: int, rounds: int, taking_part: Sequence[Entry]) -> dict[Entry, Run]:
+    """Every entry in turn, `rounds` times; the median of each."""
     source = preload(bootstrap, count)
-    settings = KafkaSettings(bootstrap_servers=bootstrap)
-    runs: dict[str, list[Run]] = {name: [] for name in (*TANDEM, *CONTENDERS)}
+    runs: dict[Entry, list[Run]] = {entry: [] for entry in taking_part}
     with tempfile.TemporaryDirectory() as folder:
         model = write_model(Path(folder))
         for _ in range(rounds):
-            for name, results in runs.items():
-                target = unique(f"bench-{name.replace('_', '-')}")
-                make_topic(settings, target, f"{target}-dead", max_message_bytes=2 << 20)
-                if name in TANDEM:
-                    results.append(tandem(bootstrap, source, target, count, model, TANDEM[name]))
-                else:
-                    arguments = [name, bootstrap, source, target, str(count)]
-                    results.append(run(["-m", "tests.benchmarks.contenders", *arguments], count))
-    return {name: typical(results) for name, results in runs.items()}
+            for entry, results in runs.items():
+                results.append(run_entry(bootstrap, source, count, entry, model))
+    return {entry: typical(results) for entry, results in runs.items()}
 
 
-def show(results: dict[str, Run], count: int) -> Table:
-    """The results as ratios to the naive confluent-kafka loop."""
-    table = Table(title=f"Stream: {count:,} preloaded events of about 200 bytes, one process")
-    for column in ("contender", "events/s", f"of {BASELINE}", "CPU s per million", "peak MiB"):
-        table.add_column(column, justify="left" if column == "contender" else "right")
-    for name, result in sorted(results.items(), key=lambda item: item[1].events_per_second):
-        table.add_row(
-            name,
-            f"{result.events_per_second:,.0f}",
-            f"{result.events_per_second / results[BASELINE].events_per_second:.2f}",
-            f"{result.cpu_seconds / count * 1e6:.1f}",
-            f"{result.peak_mib:,.0f}",
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a number of events took."""
+
+    count: int
+    runs: Mapping[Entry, Run]
+
+
+def rows_of(now: Results, fewer: Results | None = None) -> list[Row]:
+    """The results as a table's rows, the slowest first: what is compared is compared under one guarantee.
+
+    Args:
+        now: What is shown.
+        fewer: Results with fewer events; what is beyond them took no start-up.
+    """
+    results, count = now.runs, now.count
+    rows: list[Row] = []
+    rates = {(entry.name, entry.guarantee): run.events_per_second for entry, run in results.items()}
+    for entry, result in sorted(results.items(), key=lambda item: item[1].events_per_second):
+        ratios = {
+            "of naive": rates.get(NAIVE),
+            "of expert": rates.get((EXPERT, entry.guarantee)),
+            "of passthrough": rates.get((CEILING, entry.guarantee)),
+        }
+        rows.append(
+            {
+                "contender": entry.title,
+                "guarantee": entry.guarantee,
+                "events/s": result.events_per_second,
+                **{name: result.events_per_second / base if base else "" for name, base in ratios.items()},
+                "CPU s a million": result.cpu_seconds / count * 1e6,
+                **_without_start_up(entry, now, fewer),
+                "peak MiB": result.peak_mib,
+            }
         )
-    return table
+    return rows
 
 
-def main(bootstrap: str, count: int = 300_000, rounds: int = 3) -> None:
-    """Measures and prints."""
-    Console(width=100).print(show(measure(bootstrap, count, rounds), count))
+def _without_start_up(entry: Entry, now: Results, fewer: Results | None) -> Row:
+    if fewer is None:
+        return {}
+    seconds = now.runs[entry].cpu_seconds - fewer.runs[entry].cpu_seconds
+    return {FURTHER: seconds / (now.count - fewer.count) * 1e6}
+
+
+def main(bootstrap: str, counts: Sequence[int], rounds: int, only: Sequence[str] = ()) -> list[Row]:
+    """Measures and prints; the rows of all tables."""
+    taking_part, told = entries(only), list[Row]()
+    fewer: Results | None = None
+    for count in sorted(counts):
+        if fewer is not None:
+            rates = {entry: run.events_per_second for entry, run in fewer.runs.items()}
+            taking_part = [entry for entry in taking_part if count <= rates[entry] * _LONGEST]
+        results = Results(count, measure(bootstrap, count, rounds, taking_part))
+        rows = rows_of(results, fewer)
+        fewer = results
+        title = f"Stream: {count:,} preloaded events of about 200 bytes; medians of {rounds} runs in turn"
+        digits = {"of naive": 2, "of expert": 2, "of passthrough": 2, "CPU s a million": 1, FURTHER: 1}
+        show(title, rows, digits)
+        told += [{"events": count, **row} for row in rows]
+    return told

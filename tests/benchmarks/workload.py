@@ -4,10 +4,14 @@ import hashlib
 import json
 import random
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from kafka import KafkaAdminClient
+
 from shared.deadline import Deadline
-from shared.kafka.columns import NewRecords
+from shared.kafka.columns import Header, NewRecords
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.topics import TopicSpec, create_topics
 from shared.kafka.writer import Writer
@@ -19,11 +23,11 @@ from tests.support.broker import unique
 PARTITIONS = 6
 
 
-def write_model(directory: Path) -> Path:
+def write_model(directory: Path, intercept: float = INTERCEPT) -> Path:
     """A linear model over FEATURES."""
     directory.mkdir(parents=True, exist_ok=True)
     artifact = json.dumps(
-        {"link": "logistic", "intercept": INTERCEPT, "weights": dict(zip(FEATURES, WEIGHTS, strict=True))}
+        {"link": "logistic", "intercept": intercept, "weights": dict(zip(FEATURES, WEIGHTS, strict=True))}
     ).encode()
     (directory / "coefficients.json").write_bytes(artifact)
     declaration = {
@@ -76,12 +80,19 @@ def consumer_options(bootstrap: str, source: str, target: str, model: Path, guar
         "--group": target,
         "--guarantee": guarantee,
         "--log-format": "json",
+        "--http-port": "0",
     }
     return [word for pair in options.items() for word in pair]
 
 
-def preload(bootstrap: str, count: int) -> str:
-    """A new topic of `count` events in record batches of 16 KiB, as a busy producer's would be."""
+def preload(bootstrap: str, count: int, headers: Sequence[Header] = ()) -> str:
+    """A new topic of `count` events in record batches of 16 KiB, as a busy producer's would be.
+
+    Args:
+        bootstrap: The broker.
+        count: How many events.
+        headers: What every event has.
+    """
     settings = KafkaSettings(bootstrap_servers=bootstrap)
     topic = unique("bench-in")
     make_topic(settings, topic)
@@ -94,7 +105,8 @@ def preload(bootstrap: str, count: int) -> str:
             size = min(2_000, count - sent)
             values = [event_bytes(rng, sent + place) for place in range(size)]
             keys = [str(100_000 + (sent + place) % 50_000).encode() for place in range(size)]
-            writer.write(NewRecords(topic, partition, keys, values, now))
+            of_rows = [headers] * size if headers else None
+            writer.write(NewRecords(topic, partition, keys, values, now, of_rows))
             sent += size
     writer.flush(Deadline.after(120))
     writer.close(Deadline.after(10))
@@ -105,3 +117,25 @@ def make_topic(settings: KafkaSettings, *topics: str, max_message_bytes: int = 1
     """Topics of PARTITIONS partitions."""
     spec = TopicSpec(PARTITIONS, configs={"max.message.bytes": str(max_message_bytes)})
     create_topics(settings, dict.fromkeys(topics, spec), Deadline.after(30))
+
+
+@contextmanager
+def output_topics(bootstrap: str, name: str) -> Iterator[str]:
+    """An output topic, with others for dead letters and a shadow, deleted afterwards: a disk is finite."""
+    settings = KafkaSettings(bootstrap_servers=bootstrap)
+    target = unique(f"bench-{name.replace('_', '-')}")
+    topics = (target, f"{target}-dead", f"{target}-shadow")
+    make_topic(settings, *topics, max_message_bytes=2 << 20)
+    try:
+        yield target
+    finally:
+        delete_topics(bootstrap, *topics)
+
+
+def delete_topics(bootstrap: str, *topics: str) -> None:
+    """Deletes topics, and does not wait until the broker has."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        admin.delete_topics(list(topics))
+    finally:
+        admin.close()

@@ -3,7 +3,6 @@
 import json
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -54,18 +53,3 @@ class Job:
         """Prints the seconds since the first event; to be called when all is committed."""
         seconds = 0.0 if self._started is None else time.monotonic() - self._started
         print(json.dumps({"seconds": seconds, "events": self.done}), flush=True)
-
-
-@dataclass(slots=True)
-class Rows:
-    """Events of one partition, as columns.
-
-    Attributes:
-        offsets: Their offsets.
-        keys: Their keys.
-        values: Their values.
-    """
-
-    offsets: Sequence[int]
-    keys: Sequence[bytes | None]
-    values: Sequence[bytes]
