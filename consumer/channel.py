@@ -1,8 +1,8 @@
 """The line between a supervisor and one of its workers: a socket, JSON, one object a line.
 
-The supervisor speaks once, to say which worker the process is (`Role`). The worker then reports about once
-a second, and says at the end why it ends. A line that breaks tells each side that the other is gone: the
-kernel closes it however a process ends.
+The supervisor says which worker the process is (`Role`) and, at once or when it is its turn, that it may
+begin. The worker reports about once a second, and says at the end why it ends. A line that breaks tells each
+side that the other is gone: the kernel closes it however a process ends.
 """
 
 import json
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from os import fstat
-from typing import Final, cast
+from typing import Final
 
 from consumer.telemetry import WorkerSnapshot
 from shared.errors import ConfigurationError
@@ -25,6 +25,8 @@ _EAGER_PERIOD: Final = 0.1
 # Seconds that the last words may take; a supervisor that stands still must not keep a worker.
 _GOODBYE_SECONDS: Final = 2.0
 _LONGEST_LINE: Final = 1 << 16
+#: What the supervisor says when a worker may begin.
+BEGIN: Final = b"begin\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,19 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
+class SignOfLife:
+    """What a worker says of itself now and then.
+
+    Attributes:
+        loaded: Whether it could begin at once: its model is there.
+        snapshot: What it measures.
+    """
+
+    loaded: bool
+    snapshot: WorkerSnapshot
+
+
+@dataclass(frozen=True, slots=True)
 class LastWords:
     """Why a worker ends.
 
@@ -55,16 +70,15 @@ class LastWords:
     error: str | None
 
 
-def to_line(message: Role | LastWords | WorkerSnapshot) -> bytes:
+def to_line(message: Role | SignOfLife | LastWords) -> bytes:
     """A message as it goes over the line."""
-    said = asdict(message) if isinstance(message, (Role, LastWords)) else message
-    return json.dumps(said).encode() + b"\n"
+    return json.dumps(asdict(message)).encode() + b"\n"
 
 
-def from_line(line: bytes) -> LastWords | WorkerSnapshot:
+def from_line(line: bytes) -> SignOfLife | LastWords:
     """What a worker said."""
     said = json.loads(line)
-    return LastWords(**said) if "finished" in said else cast(WorkerSnapshot, said)
+    return LastWords(**said) if "finished" in said else SignOfLife(**said)
 
 
 class Channel:
@@ -81,10 +95,13 @@ class Channel:
                 hint="Give --workers N, and leave the word `worker` out.",
             )
         self._socket = socket.socket(fileno=_STDIN)
-        line = self._socket.makefile("rb").readline(_LONGEST_LINE)
+        self._lines = self._socket.makefile("rb")
+        line = self._lines.readline(_LONGEST_LINE)
         if not line:
             raise ConfigurationError("the supervisor of this worker ended before it said what to do")
         self.role = Role(**json.loads(line))
+        self._loaded = False
+        self._may_begin = threading.Event()
         self._last_words: LastWords | None = None
         self._delivered = False
         self._ending = threading.Event()
@@ -101,6 +118,11 @@ class Channel:
         self._reporter = threading.Thread(target=self._say, args=[snapshot], name="reports", daemon=True)
         self._reporter.start()
 
+    def wait_for_turn(self) -> None:
+        """Says that the worker could begin, and returns when it may."""
+        self._loaded = True
+        self._may_begin.wait()
+
     def close(self, last_words: LastWords) -> bool:
         """Says why the worker ends; whether the supervisor has heard it."""
         self._last_words = last_words
@@ -110,16 +132,18 @@ class Channel:
         return self._delivered
 
     def _listen(self, lost: Callable[[], None]) -> None:
-        # Nothing more is ever said on this side: what comes is the end.
         with suppress(OSError):
-            self._socket.recv(1)
+            if self._lines.readline() == BEGIN:
+                self._may_begin.set()
+                # Nothing more is ever said on the other side: what comes is the end.
+                self._lines.readline()
         lost()
 
     def _say(self, snapshot: Callable[[], WorkerSnapshot]) -> None:
         with suppress(OSError):
             while not self._ending.is_set():
                 latest = snapshot()
-                self._socket.sendall(to_line(latest))
+                self._socket.sendall(to_line(SignOfLife(self._loaded, latest)))
                 self._ending.wait(_EAGER_PERIOD if latest["unready"] else _PERIOD)
             if self._last_words is not None:
                 self._socket.sendall(to_line(self._last_words))

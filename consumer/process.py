@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from consumer.channel import LastWords, Role, from_line, to_line
+from consumer.channel import BEGIN, LastWords, Role, from_line, to_line
 from consumer.telemetry import WorkerSnapshot
 
 _CHUNK: Final = 1 << 16
@@ -28,11 +28,13 @@ class WorkerProcess:
             self._process = subprocess.Popen(  # noqa: S603 - this program itself
                 command, stdin=theirs.fileno(), process_group=0
             )
-        with suppress(OSError):  # it is gone already, and its exit code tells more
-            self._line.sendall(to_line(role))
+        # What is said is far smaller than the buffer of a line.
         self._line.setblocking(False)
+        self._tell(to_line(role))
         self._begun = b""
         self._heard = time.monotonic()
+        #: Whether it could begin at once.
+        self.loaded = False
         #: What it said last of itself; None before that.
         self.snapshot: WorkerSnapshot | None = None
         self.last_words: LastWords | None = None
@@ -55,6 +57,14 @@ class WorkerProcess:
     def fileno(self) -> int:
         """The line, for a selector: there is something to `listen` to, or the process has ended."""
         return self._line.fileno()
+
+    def begin(self) -> None:
+        """Lets it begin, as soon as it can."""
+        self._tell(BEGIN)
+
+    def _tell(self, line: bytes) -> None:
+        with suppress(OSError):  # it is gone already, and its exit code tells more
+            self._line.sendall(line)
 
     def listen(self) -> bool:
         """Takes in what the worker has said.
@@ -81,7 +91,7 @@ class WorkerProcess:
         if isinstance(said, LastWords):
             self.last_words = said
         else:
-            self.snapshot = said
+            self.loaded, self.snapshot = said.loaded, said.snapshot
 
     def exit_code(self) -> int | None:
         """Its exit code, negative for the signal that killed it; None while it runs."""

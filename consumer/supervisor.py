@@ -57,7 +57,8 @@ class _Worker:
     failures: int = 0
     start_at: float = 0.0
     ready_since: float | None = None
-    # Whether it is the turn of this one in a rolling restart, and has not been started anew.
+    # In a rolling restart: the process that takes over, and when this one must have made room for it.
+    successor: WorkerProcess | None = None
     replaced_by: Deadline | None = None
 
 
@@ -103,6 +104,7 @@ class Supervisor:
                 raise
             finally:
                 for worker in self._workers:
+                    self._drop_successor(worker)
                     self._let_go(worker)
 
     def restart_all(self) -> None:
@@ -114,7 +116,8 @@ class Supervisor:
             process: WorkerProcess = key.data
             if not process.listen():
                 self._selector.unregister(process)
-            if process.snapshot is not None:
+            standing_by = any(worker.successor is process for worker in self._workers)
+            if process.snapshot is not None and not standing_by:
                 self._gathered.put(process.snapshot)
 
     # --- one worker -------------------------------------------------------------------------------
@@ -135,10 +138,15 @@ class Supervisor:
             self._note_readiness(worker, worker.process)
 
     def _start(self, worker: _Worker) -> None:
-        worker.process = WorkerProcess(self._command, worker.role)
-        worker.state, worker.ready_since = _State.STARTING, None
-        self._selector.register(worker.process, selectors.EVENT_READ, worker.process)
+        process, worker.successor = worker.successor or self._process_for(worker), None
+        worker.process, worker.state, worker.ready_since = process, _State.STARTING, None
+        process.begin()
         logger.info("Worker started", extra=_names(worker))
+
+    def _process_for(self, worker: _Worker) -> WorkerProcess:
+        process = WorkerProcess(self._command, worker.role)
+        self._selector.register(process, selectors.EVENT_READ, process)
+        return process
 
     def _note_readiness(self, worker: _Worker, process: WorkerProcess) -> None:
         now = time.monotonic()
@@ -188,38 +196,69 @@ class Supervisor:
         self._let_go(worker)
         worker.state, worker.start_at = _State.BACKING_OFF, time.monotonic() + pause
         worker.replaced_by = None
+        if not pause:
+            self._start(worker)
 
     def _let_go(self, worker: _Worker) -> None:
         if worker.process is not None:
-            with suppress(KeyError):  # it has closed its side of the line before
-                self._selector.unregister(worker.process)
-            worker.process.close()
+            self._close(worker.process)
             worker.process = None
+
+    def _drop_successor(self, worker: _Worker) -> None:
+        if worker.successor is not None:
+            self._close(worker.successor)
+            worker.successor = None
+
+    def _close(self, process: WorkerProcess) -> None:
+        with suppress(KeyError):  # it has closed its side of the line before
+            self._selector.unregister(process)
+        process.close()
 
     # --- all workers ------------------------------------------------------------------------------
 
     def _go_on_restarting(self) -> None:
-        """A rolling restart: one worker at a time, the next when the former is ready again."""
+        """A rolling restart: one worker at a time, the next when the former is ready again.
+
+        Its successor loads the model beside it, and only then does the worker make room.
+        """
         worker = self._restarting
-        if worker is not None:
-            if worker.replaced_by is not None and worker.process is not None:
-                if worker.replaced_by.passed:
-                    worker.process.kill()
-                return
-            if worker.state not in (_State.READY, _State.ENDED):
-                return
+        if worker is None or (worker.successor is None and worker.state in (_State.READY, _State.ENDED)):
+            self._restarting = self._next_to_restart()
+        elif worker.successor is not None and worker.process is not None:
+            self._hand_over(worker, worker.process, worker.successor)
+
+    def _next_to_restart(self) -> _Worker | None:
+        while self._to_restart:
+            worker = self._to_restart.popleft()
+            # One that is between two processes is about to be started anyway.
+            if worker.process is not None:
+                worker.successor = self._process_for(worker)
+                logger.info("Restarting worker", extra=_names(worker))
+                return worker
+        return None
+
+    def _hand_over(self, worker: _Worker, process: WorkerProcess, successor: WorkerProcess) -> None:
+        code = successor.exit_code()
+        if code is not None or successor.silent > self._policy.stall_timeout:
+            successor.listen()
+            words = successor.last_words
+            told = {
+                "error": words.error if words else described(code) if code is not None else "it is silent"
+            }
+            logger.error("The restart is given up: a successor cannot start", extra=_names(worker) | told)
+            self._drop_successor(worker)
             self._restarting = None
-        if not self._to_restart:
-            return
-        worker = self._to_restart.popleft()
-        if worker.process is not None:
-            self._restarting = worker
+            self._to_restart.clear()
+        elif worker.replaced_by is None and successor.loaded:
             worker.replaced_by = Deadline.after(self._policy.shutdown_timeout)
-            logger.info("Restarting worker", extra=_names(worker))
-            worker.process.signal(signal.SIGTERM)
+            process.signal(signal.SIGTERM)
+        elif worker.replaced_by is not None and worker.replaced_by.passed:
+            process.kill()
 
     def _drain(self) -> int:
         """Lets all workers finish what they have in hand, within one deadline; returns the exit code."""
+        for worker in self._workers:
+            self._drop_successor(worker)
         running = [worker for worker in self._workers if worker.process is not None]
         number = signal.SIGINT if self._stop.interrupted else signal.SIGTERM
         for worker in running:

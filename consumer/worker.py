@@ -69,6 +69,7 @@ def run_supervised(arguments: Sequence[str]) -> int:
     channel.open(telemetry.snapshot, lost=stop.terminate)
     try:
         predictor = Predictor.load(settings.model, explain=settings.explain)
+        channel.wait_for_turn()
         _score(settings, role, predictor, stop, telemetry)
     except TandemError as error:
         if not channel.close(LastWords(finished=False, error=str(error))):
