@@ -12,7 +12,7 @@ import msgspec
 from consumer.dead_letters.letters import Letter
 from consumer.dead_letters.originals import Event, Finder, GoneError, event_of
 from consumer.dead_letters.selection import Left, Selection
-from consumer.scoring import StreamScorer
+from consumer.scoring import Scored, StreamScorer
 from shared.deadline import Deadline
 from shared.errors import StalledError
 from shared.kafka.columns import NewRecords, RecordColumns
@@ -195,22 +195,31 @@ class Replayer:
     def _score(self, found: Sequence[tuple[Letter, Event]]) -> _Again:
         now = time.time_ns() // 1_000_000
         again = _Again()
-        groups: dict[tuple[int, int], list[tuple[Letter, Event]]] = {}
+        # By attempt, then by partition.
+        groups: dict[int, dict[int, list[tuple[Letter, Event]]]] = {}
         for letter, event in found:
-            groups.setdefault((letter.partition, letter.told.attempt), []).append((letter, event))
-        for (partition, attempt), members in groups.items():
-            [scored] = self._scorer.score([_columns_of(members)], now, attempt + 1)
-            after = {rejection.row: str(rejection.reason) for rejection in scored.outcome.rejections}
-            letters = [letter for letter, _ in members]
-            entries = [self._entry(letter, row in after) for row, letter in enumerate(letters)]
-            again.entries += entries
-            again.changes.update(
-                (str(letter.told.reason), after.get(row, SCORED)) for row, letter in enumerate(letters)
-            )
-            again.records += [*scored.records, _log_records(self._log.topic, partition, entries, now)]
+            parts = groups.setdefault(letter.told.attempt, {})
+            parts.setdefault(letter.partition, []).append((letter, event))
+        for attempt, parts in groups.items():
+            batch = [_columns_of(members) for members in parts.values()]
+            for members, scored in zip(
+                parts.values(), self._scorer.score(batch, now, attempt + 1), strict=True
+            ):
+                self._note([letter for letter, _ in members], scored, now, again)
         return again
 
-    def _entry(self, letter: Letter, rejected: bool) -> Entry:
+    def _note(self, letters: Sequence[Letter], scored: Scored, now: int, again: _Again) -> None:
+        """Adds what came of letters of one partition."""
+        after = {rejection.row: str(rejection.reason) for rejection in scored.outcome.rejections}
+        entries = [self._entry(letter, rejected=row in after) for row, letter in enumerate(letters)]
+        again.entries += entries
+        again.changes.update(
+            (str(letter.told.reason), after.get(row, SCORED)) for row, letter in enumerate(letters)
+        )
+        log = _log_records(self._log.topic, letters[0].partition, entries, now)
+        again.records += [*scored.records, log]
+
+    def _entry(self, letter: Letter, *, rejected: bool) -> Entry:
         origin = letter.told.origin
         return Entry(
             origin.position,
