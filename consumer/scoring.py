@@ -7,11 +7,12 @@ from typing import Protocol
 from consumer.comparison import Comparison
 from consumer.trace import handed_on
 from shared.dead_letters import Origin, headers_for, stub_of
+from shared.frame import Parsed
 from shared.kafka.columns import Header, NewRecords, RecordColumns
 from shared.ledger import check_balance
 from shared.predict import Outcome, Predictor
 from shared.predictions import PredictionEncoder, position_prefix
-from shared.schema import Reason, Rejection
+from shared.schema import Reason, Rejection, Schema
 
 
 class Sizer(Protocol):
@@ -36,6 +37,19 @@ class Scored:
     outcome: Outcome
     records: tuple[NewRecords, ...]
     comparison: Comparison | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was read in the events of a batch, for another model that declares the same inputs.
+
+    Attributes:
+        schema: The inputs by which it was read.
+        parsed: The events, all partitions' together.
+    """
+
+    schema: Schema
+    parsed: Parsed
 
 
 class Serving:
@@ -152,15 +166,22 @@ class StreamScorer:
             LedgerError: An event was lost or made twice.
             RecoverableError, ConfigurationError: The limits of a topic are not known and cannot be read.
         """
-        if not batch:
-            return []
+        return self.score_and_keep(batch, now, attempt)[0] if batch else []
+
+    def score_and_keep(
+        self, batch: Sequence[RecordColumns], now: int, attempt: int = 1
+    ) -> tuple[list[Scored], Kept]:
+        """As `score`; also gives what was read in the events, all partitions' together."""
         serving = self._models.newest
+        predictor = serving.predictor
         # One call for all partitions: a call costs as much as scoring a dozen events.
-        outcome = serving.predictor.score_json([value for events in batch for value in events.values])
-        return [
+        parsed = predictor.parse_json([value for events in batch for value in events.values])
+        outcome = predictor.score_parsed(parsed)
+        scored = [
             self._scored(serving, events, part, now, attempt)
             for events, part in zip(batch, outcome.parts([len(events) for events in batch]), strict=True)
         ]
+        return scored, Kept(predictor.model.schema, parsed)
 
     def _scored(
         self, serving: Serving, events: RecordColumns, outcome: Outcome, now: int, attempt: int

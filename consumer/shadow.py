@@ -6,20 +6,28 @@ fails again and again, or takes too long, is switched off until another one take
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from typing import Final, Protocol
 
 import numpy as np
 
 from consumer.comparison import compare
-from consumer.scoring import Models, Scored, Serving, Sizer, StreamScorer, fitting_predictions, place_of
+from consumer.scoring import (
+    Kept,
+    Models,
+    Scored,
+    Serving,
+    Sizer,
+    StreamScorer,
+    fitting_predictions,
+    place_of,
+)
 from shared.deadline import Deadline
 from shared.kafka.columns import RecordColumns
 from shared.ledger import check_balance
 from shared.predict import Outcome
-from shared.schema import Reason
+from shared.schema import Reason, Rejection, Schema
 
 logger = logging.getLogger(__name__)
 
@@ -79,11 +87,14 @@ class Shadowed:
         self._sizer = sizer
         self._seconds = seconds
         self._telemetry = telemetry
+        self._schema: Schema | None = None
+        self._alike = False
         self._begin(challengers.newest)
         self._warned = -_WARN_SECONDS
 
     def _begin(self, challenger: Serving) -> None:
         self._challenger = challenger
+        self._schema = None
         self._failures = 0
         self._chunk = _FEWEST
         self._telemetry.shadow_running(True)
@@ -98,54 +109,82 @@ class Shadowed:
         Raises:
             LedgerError, RecoverableError, ConfigurationError: As the champion's.
         """
+        if not batch:
+            return []
         began = time.monotonic()
-        scored = self._champion.score(batch, now)
+        scored, kept = self._champion.score_and_keep(batch, now)
         if (newest := self._challengers.newest) is not self._challenger:
             self._begin(newest)
         if self._failures >= MOST_FAILURES:
             return scored
         most = max(self._seconds, MOST_TIMES * (time.monotonic() - began))
         try:
-            beside = self._beside(scored, now, most)
+            beside = self._beside(scored, kept, now, most)
         except Exception as error:  # noqa: BLE001 - nothing of the challenger harms the champion
             self._failed(error)
             return scored
         self._failures = 0
         return beside
 
-    def _beside(self, scored: Sequence[Scored], now: int, most: float) -> list[Scored]:
-        deadline = Deadline.after(most)
+    def _beside(self, scored: Sequence[Scored], kept: Kept, now: int, most: float) -> list[Scored]:
+        outcome = self._outcome(scored, kept, most)
         beside = []
-        for one in scored:
-            outcome = self._outcome(one.events, deadline, most)
-            check_balance(place_of(one.events), len(one.events), outcome)
-            outcome, predictions = fitting_predictions(
-                self._challenger, one.events, outcome, self._topic, self._sizer, now
+        for one, whole in zip(scored, outcome.parts([len(one.events) for one in scored]), strict=True):
+            check_balance(place_of(one.events), len(one.events), whole)
+            part, predictions = fitting_predictions(
+                self._challenger, one.events, whole, self._topic, self._sizer, now
             )
             records = (*one.records, predictions) if len(predictions) else one.records
-            beside.append(replace(one, records=records, comparison=compare(one.outcome, outcome)))
+            beside.append(replace(one, records=records, comparison=compare(one.outcome, part)))
         return beside
 
-    def _outcome(self, events: RecordColumns, deadline: Deadline, most: float) -> Outcome:
-        """What the challenger makes of events.
+    def _outcome(self, scored: Sequence[Scored], kept: Kept, most: float) -> Outcome:
+        """What the challenger makes of a batch, all partitions together.
 
         Raises:
-            ShadowError: It fails for all of them, or takes too long.
+            ShadowError: It fails for all events, or takes too long.
         """
-        outcomes, start = [], 0
-        while start < len(events):
-            began = time.monotonic()
-            values = events.values[start : start + self._chunk]
-            outcomes.append(self._challenger.predictor.score_json(values))
+        deadline, predictor = Deadline.after(most), self._challenger.predictor
+        if self._reads_alike(kept.schema):
+            parsed = kept.parsed
+            parts = self._in_parts(
+                lambda start, stop: predictor.score_parsed(parsed.valid(start, stop)),
+                parsed.frame.count,
+                deadline,
+            )
+            return _joined(parsed.total, parts, parsed.rejections)
+        values = [value for one in scored for value in one.events.values]
+        parts = self._in_parts(
+            lambda start, stop: _moved(predictor.score_json(values[start:stop]), start),
+            len(values),
+            deadline,
+        )
+        return _joined(len(values), parts)
+
+    def _reads_alike(self, schema: Schema) -> bool:
+        """Whether it declares the champion's inputs: what the champion has read is then not read again."""
+        if schema is not self._schema:
+            self._schema = schema
+            self._alike = schema == self._challenger.predictor.model.schema
+        return self._alike
+
+    def _in_parts(
+        self, score: Callable[[int, int], Outcome], count: int, deadline: Deadline
+    ) -> list[Outcome]:
+        """The outcomes of so many rows, in parts that are as large as the challenger is quick."""
+        outcomes: list[Outcome] = []
+        start = 0
+        while start < count or not outcomes:
+            began, stop = time.monotonic(), min(count, start + self._chunk)
+            outcomes.append(score(start, stop))
             _check_worth(outcomes[-1])
             if deadline.passed:
-                done = start + len(values)
-                raise ShadowError(f"it took more than {most:.3g} s for {done:,} events")
-            start += len(values)
-            if len(values) == self._chunk:
+                raise ShadowError(f"it took too long: {stop:,} events of {count:,} were done")
+            if stop - start == self._chunk:
                 quick = time.monotonic() - began < _QUICK_SECONDS
                 self._chunk = min(_MOST, self._chunk * 4) if quick else max(_FEWEST, self._chunk // 2)
-        return _joined(outcomes)
+            start = stop
+        return outcomes
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
@@ -174,27 +213,30 @@ def _check_worth(outcome: Outcome) -> None:
                 raise ShadowError(f"it scores none of {outcome.total:,} events: {rejection.detail}")
 
 
-def _joined(outcomes: Sequence[Outcome]) -> Outcome:
-    """The outcome of all events, which were scored in parts."""
-    if len(outcomes) == 1:
-        return outcomes[0]
-    starts = [0, *accumulate(outcome.total for outcome in outcomes)]
-    parts = list(zip(starts, outcomes, strict=False))
+def _moved(outcome: Outcome, start: int) -> Outcome:
+    """The outcome of events of which the first has another index."""
+    rejections = tuple(replace(rejection, row=start + rejection.row) for rejection in outcome.rejections)
+    return replace(outcome, rows=outcome.rows + start, rejections=rejections)
+
+
+def _joined(total: int, parts: Sequence[Outcome], refused: Sequence[Rejection] = ()) -> Outcome:
+    """The outcome of all events.
+
+    Args:
+        total: How many there are.
+        parts: The outcomes of parts of them, whose rows have their index among all.
+        refused: Those that are in none of the parts.
+    """
     event_ids = None
-    if any(outcome.event_ids is not None for outcome in outcomes):
-        event_ids = [
-            event_id for outcome in outcomes for event_id in outcome.event_ids or [None] * len(outcome.rows)
-        ]
+    if any(part.event_ids is not None for part in parts):
+        event_ids = [each for part in parts for each in part.event_ids or [None] * len(part.rows)]
+    rejections = [*refused, *(rejection for part in parts for rejection in part.rejections)]
     return Outcome(
-        starts[-1],
-        np.concatenate([start + outcome.rows for start, outcome in parts]),
-        [customer for outcome in outcomes for customer in outcome.customer_ids],
+        total,
+        np.concatenate([part.rows for part in parts]),
+        [customer for part in parts for customer in part.customer_ids],
         event_ids,
-        np.concatenate([outcome.scores for outcome in outcomes]),
-        np.concatenate([outcome.decisions for outcome in outcomes]),
-        tuple(
-            replace(rejection, row=start + rejection.row)
-            for start, outcome in parts
-            for rejection in outcome.rejections
-        ),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.decisions for part in parts]),
+        tuple(sorted(rejections, key=lambda rejection: rejection.row)),
     )

@@ -80,6 +80,12 @@ class Parsed:
     frame: Frame
     rejections: tuple[Rejection, ...]
 
+    def valid(self, start: int, stop: int) -> "Parsed":
+        """The valid rows from the place `start` up to, not including, `stop`; they keep their index."""
+        frame = self.frame.slice(start, stop)
+        event_ids = None if self.event_ids is None else self.event_ids[start:stop]
+        return Parsed(frame.count, self.rows[start:stop], self.customer_ids[start:stop], event_ids, frame, ())
+
 
 def check_column(
     declared: Input, column: Column, missing: npt.NDArray[np.bool_] | None = None

@@ -186,7 +186,7 @@ class Predictor:
         Args:
             values: One JSON object each; None is a tombstone and is rejected as such.
         """
-        return self._outcome(self._events.parse(values))
+        return self.score_parsed(self._events.parse(values))
 
     def score_table(self, batch: pa.RecordBatch, *, text: bool = False) -> Outcome:
         """Scores rows.
@@ -195,7 +195,7 @@ class Predictor:
             batch: The rows; columns that the model does not declare are ignored unless it is strict.
             text: Whether the columns hold text that was never typed, as those of a CSV file.
         """
-        return self._outcome(self._tables.parse(batch, text=text))
+        return self.score_parsed(self._tables.parse(batch, text=text))
 
     def score_one(self, event: Mapping[str, Any] | bytes) -> Outcome:
         """Scores a single event, as a batch of one.
@@ -207,8 +207,30 @@ class Predictor:
         return self.score_json([value])
 
     def parse_json(self, values: Sequence[bytes | None]) -> Parsed:
-        """Validates events without scoring them, for a snapshot's parsed inputs."""
+        """Validates events without scoring them, for a snapshot's parsed inputs or for `score_parsed`."""
         return self._events.parse(values)
+
+    def score_parsed(self, parsed: Parsed) -> Outcome:
+        """Scores events that are validated already.
+
+        Args:
+            parsed: What `parse_json` made of them, of this predictor or of one with the same schema.
+        """
+        answers = self._answers(parsed.frame)
+        failures = [
+            Rejection(int(parsed.rows[index]), Reason.MODEL_ERROR, None, detail)
+            for index, detail in answers.failed.items()
+        ]
+        return Outcome(
+            parsed.total,
+            parsed.rows,
+            parsed.customer_ids,
+            parsed.event_ids,
+            answers.scores,
+            answers.scores > self.model.threshold,
+            parsed.rejections,
+            answers.explanations,
+        ).without(failures)
 
     def score_frame(self, frame: Frame) -> npt.NDArray[np.float64]:
         """Scores valid rows: together, or one at a time when the model declares that.
@@ -262,23 +284,6 @@ class Predictor:
                     f" not {expected!r}",
                     hint=hint,
                 )
-
-    def _outcome(self, parsed: Parsed) -> Outcome:
-        answers = self._answers(parsed.frame)
-        failures = [
-            Rejection(int(parsed.rows[index]), Reason.MODEL_ERROR, None, detail)
-            for index, detail in answers.failed.items()
-        ]
-        return Outcome(
-            parsed.total,
-            parsed.rows,
-            parsed.customer_ids,
-            parsed.event_ids,
-            answers.scores,
-            answers.scores > self.model.threshold,
-            parsed.rejections,
-            answers.explanations,
-        ).without(failures)
 
     def _answers(self, frame: Frame) -> _Answers:
         """The scores of a frame, and their explanations when they are wanted.

@@ -152,7 +152,7 @@ def test_a_batch_is_scored_with_one_model_and_the_next_with_the_newest(tmp_path:
 def test_a_lost_row_is_noticed_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     careless = scorer()
     part = Predictor.load("models/threshold").score_json([b'{"customer_id":1,"feature":0.1}'])
-    monkeypatch.setattr(Predictor, "score_json", lambda *_: replace(part, total=2))
+    monkeypatch.setattr(Predictor, "score_parsed", lambda *_: replace(part, total=2))
     with pytest.raises(LedgerError, match="customers/0: 2 rows read, but 1 scored and 0 rejected"):
         careless.score([lesson_columns(0, 0, b"one", b"two")], now=1)
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,18 +142,58 @@ def test_a_record_that_the_shadows_topic_does_not_take_is_left_out_of_it(tmp_pat
     assert of_champion(scored) == of_champion(champion().score([events], now=5))
 
 
+SAME: dict[str, Any] = {}
+OTHER: dict[str, Any] = {
+    "inputs": [
+        {"name": "customer_id", "type": "integer"},
+        {"name": "feature", "type": "number", "maximum": 1},
+    ]
+}
+
+
 @pytest.mark.parametrize("size", [1, 31, 33, 1_000, 3_000])
-def test_in_parts_it_says_the_same_as_at_once(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("changes", [SAME, OTHER], ids=["the champion's inputs", "inputs of its own"])
+def test_in_parts_it_says_the_same_as_at_once(
+    tmp_path: Path, size: int, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     events = lesson(*(number % 10 / 10 for number in range(size)))
     events.values[size // 2] = b"junk"
     events.values[size - 1] = b'{"customer_id": "a", "event_id": 7, "feature": 0.5}'
     events.values[0] = b'{"customer_id": 3, "event_id": 7, "feature": 0.5}'
-    whole = challenger(tmp_path).predictor.score_json(events.values)
-    one = shadowed(tmp_path).score([events], now=5)
-    expected = Serving(challenger(tmp_path).predictor).predictions("shadow", events, whole, {}, 5)
+    predictor = challenger(tmp_path, **changes).predictor
+    whole = predictor.score_json(events.values)
+    given = shadowed(tmp_path, **changes)
+    # With the champion's inputs nothing is read twice.
+    monkeypatch.setattr(Predictor, "score_json", None if changes is SAME else Predictor.score_json)
+    one = given.score([events], now=5)
+    expected = Serving(predictor).predictions("shadow", events, whole, {}, 5)
     assert of_shadow(one) == [json.loads(value or b"") for value in expected.values]
     assert one[0].comparison is not None
     assert (one[0].comparison.neither, one[0].comparison.rejected.total()) == (len(whole.rejections), 0)
+
+
+def test_partitions_of_a_batch_get_their_own_shadow_predictions_and_comparisons(tmp_path: Path) -> None:
+    batch = [lesson(0.5, 0.7), lesson_columns(1, 7, b"junk"), lesson(0.1, partition=2)]
+    first, second, third = shadowed(tmp_path, threshold=0.4).score(batch, now=5)
+    assert [one["prediction_id"] for one in of_shadow([first])] == ["customers/0/40", "customers/0/41"]
+    assert of_shadow([second]) == []
+    assert [one["prediction_id"] for one in of_shadow([third])] == ["customers/2/40"]
+    found = [one.comparison for one in (first, second, third)]
+    assert [one and (one.agreed, one.raised, one.neither) for one in found] == [
+        (1, 1, 0),
+        (0, 0, 1),
+        (1, 0, 0),
+    ]
+    assert of_champion([first, second, third]) == of_champion(champion().score(batch, now=5))
+
+
+def test_an_event_that_only_the_challenger_cannot_score_is_rejected_by_it_alone(tmp_path: Path) -> None:
+    events = lesson(0.1, 0.5, 0.2)
+    events.values[0] = b"junk"
+    [scored] = shadowed(tmp_path, "raising").score([events], now=5)
+    assert [one["prediction_id"] for one in of_shadow([scored])] == ["customers/0/42"]
+    assert scored.comparison is not None
+    assert scored.comparison.rejected == {Reason.MODEL_ERROR: 1}
 
 
 def test_a_challenger_that_raises_changes_nothing_and_is_switched_off(
