@@ -1,13 +1,21 @@
 """What must be true before the first event is read: topics that exist and fit each other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 from consumer.settings import ConsumerSettings, Guarantee
 from shared.dead_letters import MAX_HEADER_BYTES
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError
 from shared.kafka.connection import wait_for_broker
-from shared.kafka.topics import TopicInfo, TopicSpec, broker_limits, create_topics, describe_topics
+from shared.kafka.topics import (
+    BrokerLimits,
+    TopicInfo,
+    TopicSpec,
+    broker_limits,
+    create_topics,
+    describe_topics,
+)
 
 
 def prepare_topics(settings: ConsumerSettings) -> TopicInfo:
@@ -26,14 +34,20 @@ def prepare_topics(settings: ConsumerSettings) -> TopicInfo:
     if settings.create_topics:
         _create(settings, deadline)
     source = check_topics(settings, describe_topics(settings, names, deadline))
-    if settings.guarantee is Guarantee.EXACTLY_ONCE:
-        longest = broker_limits(settings, deadline).transaction_timeout
-        if longest is not None and settings.transaction_timeout > longest:
-            raise ConfigurationError(
-                f"--transaction-timeout {settings.transaction_timeout:g} is above what the broker allows",
-                hint=f"Its transaction.max.timeout.ms permits {longest:g} seconds.",
-            )
+    for problem in limit_problems(settings, broker_limits(settings, deadline)):
+        raise problem
     return source
+
+
+def limit_problems(settings: ConsumerSettings, limits: BrokerLimits) -> Iterator[ConfigurationError]:
+    """What in the settings the cluster does not allow."""
+    longest = limits.transaction_timeout
+    exactly_once = settings.guarantee is Guarantee.EXACTLY_ONCE
+    if exactly_once and longest is not None and settings.transaction_timeout > longest:
+        yield ConfigurationError(
+            f"--transaction-timeout {settings.transaction_timeout:g} is above what the broker allows",
+            hint=f"Its transaction.max.timeout.ms permits {longest:g} seconds.",
+        )
 
 
 def _create(settings: ConsumerSettings, deadline: Deadline) -> None:
@@ -61,27 +75,42 @@ def check_topics(settings: ConsumerSettings, found: Mapping[str, TopicInfo | Non
     Raises:
         ConfigurationError: With what to change.
     """
+    for problem in problems_of(settings, found):
+        raise problem
+    # None is missing, or it would have been a problem.
+    return cast("TopicInfo", found[settings.input_topic])
+
+
+def problems_of(
+    settings: ConsumerSettings, found: Mapping[str, TopicInfo | None]
+) -> Iterator[ConfigurationError]:
+    """What keeps a consumer from working on these topics, each with what to change.
+
+    Args:
+        settings: The topics' names.
+        found: What the broker knows of each.
+    """
     missing = [name for name, topic in found.items() if topic is None]
     if missing:
-        raise ConfigurationError(
+        yield ConfigurationError(
             f"there is no topic {', '.join(missing)} at {settings.bootstrap_servers}",
             hint="Create it, or give --create-topics.",
         )
-    topics = {name: topic for name, topic in found.items() if topic is not None}
-    source = topics[settings.input_topic]
+    source = found.get(settings.input_topic)
     for name in settings.written_topics:
-        topic = topics[name]
+        topic = found.get(name)
+        if source is None or topic is None:
+            continue
         if topic.partitions != source.partitions:
-            raise ConfigurationError(
+            yield ConfigurationError(
                 f"topic {name} has {topic.partitions} partitions, but {source.name} has {source.partitions}",
                 hint="A prediction goes to its event's partition number: give both topics equally many.",
             )
         needed = source.max_message_bytes + MAX_HEADER_BYTES
         if topic.max_message_bytes < needed:
-            raise ConfigurationError(
+            yield ConfigurationError(
                 f"topic {name} takes records of {topic.max_message_bytes:,} bytes, but one event of"
                 f" {source.name} and its headers may need {needed:,}",
                 hint=f"Set max.message.bytes={needed} on topic {name}"
                 f" (kafka-configs.sh --alter --topic {name} --add-config max.message.bytes={needed}).",
             )
-    return source

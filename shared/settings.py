@@ -26,7 +26,7 @@ ENVIRONMENT_PREFIX = "TANDEM_"
 # What pydantic-settings marks the field of an argument without a flag with.
 _POSITIONAL = get_args(CliPositionalArg[str])[1]
 # What an option is called whose value is shown to nobody.
-_SECRET_WORDS = ("password", "secret", "token")
+_SECRET_WORDS = ("password", "secret", "token", "proxy")
 
 S = TypeVar("S", bound="CommandSettings")
 
@@ -87,6 +87,19 @@ def shown(settings: CommandSettings) -> dict[str, str]:
     """The settings as text for printing, with secrets masked."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     return {name: _masked(name, value) for name, value in values.items()}
+
+
+def secrets_in(arguments: Sequence[str]) -> list[str]:
+    """Names of the secrets that a command line itself holds, where `ps` shows them to everybody."""
+    found = []
+    for argument in arguments:
+        for part in (argument, argument.partition("=")[2]):
+            name, _, value = part.partition("=")
+            # A proxy's address is a secret where it holds a user and a password.
+            harmless = not value or value.startswith("@") or ("proxy" in name and "@" not in value)
+            if name.isidentifier() and _is_secret(name) and not harmless:
+                found.append(name)
+    return found
 
 
 def color_wanted(environment: Mapping[str, str] = os.environ) -> bool:
@@ -172,6 +185,7 @@ def _explain(settings: type[CommandSettings], error: ValidationError) -> str:
         hidden = (
             problem["type"] == "missing"
             or _holds_secret(settings, name)
+            or isinstance(problem["input"], (Mapping, list))
             or any(map(_is_secret, problem["loc"]))
         )
         said = "" if hidden else f" (got {problem['input']!r})"

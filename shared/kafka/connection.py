@@ -133,10 +133,8 @@ def open_client(
         BrokerUnreachableError: No broker answered before the deadline.
         ConfigurationError: A broker does not let this client in, or an option is wrong.
     """
-    check_security(options)
-    if uses_tls(options):
-        options = {**options, "ssl_context": tls_context(options)}
-    if "proxy_url" not in options and "socks5_proxy" not in options:
+    options = _secured(options)
+    if _direct(options):
         _wait_for_broker(settings, options, deadline)
     opened: list[KafkaNetClient] = []
 
@@ -158,6 +156,41 @@ def open_client(
         if isinstance(error, (ValueError, TypeError, AssertionError, OSError)):
             raise ConfigurationError(f"The Kafka client does not accept its options: {error}") from error
         raise
+
+
+def _secured(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options, checked, with what TLS trusts read from its files."""
+    check_security(options)
+    return {**options, "ssl_context": tls_context(options)} if uses_tls(options) else options
+
+
+def _direct(options: Mapping[str, Any]) -> bool:
+    return not options.get("proxy_url") and not options.get("socks5_proxy")
+
+
+def try_broker(host: str, port: int, options: Mapping[str, Any], deadline: Deadline) -> None:
+    """Sees whether one broker talks to this client; through a proxy it is not tried.
+
+    Args:
+        host: Its name.
+        port: Its port.
+        options: The client's options, from `client_options`.
+        deadline: When to give up.
+
+    Raises:
+        ConfigurationError: It never will, with what to change.
+        OSError: It did not now.
+    """
+    options = _secured(options)
+    if _direct(options):
+        _greet(host, port, options, deadline)
+
+
+def _greet(host: str, port: int, options: Mapping[str, Any], deadline: Deadline) -> None:
+    connection = socket.create_connection((host, port), timeout=_within(deadline, 2))
+    # A broker may be slow, and one that is frozen must leave time for the next.
+    connection.settimeout(_within(deadline, max(2, deadline.remaining / 2)))
+    greet(connection, host, port, options)
 
 
 def addresses(settings: KafkaSettings) -> list[tuple[str, int]]:
@@ -200,10 +233,7 @@ def _wait_for_broker(settings: KafkaSettings, options: Mapping[str, Any], deadli
     while True:
         for host, port in candidates:
             try:
-                connection = socket.create_connection((host, port), timeout=_within(deadline, 2))
-                # A broker may be slow, and one that is frozen must leave time for the next.
-                connection.settimeout(_within(deadline, max(2, deadline.remaining / 2)))
-                greet(connection, host, port, options)
+                _greet(host, port, options, deadline)
             except OSError as error:
                 reason = error
             else:

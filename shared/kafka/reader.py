@@ -32,13 +32,14 @@ Isolation = Literal["read_committed", "read_uncommitted"]
 
 # With the public calls a record batch has no bound of its own; this many records stand for one.
 _ROWS_A_BATCH = 500
+#: A killed member's partitions go to the others after this, not after the library's 45 s.
+SESSION_TIMEOUT_MS = 10_000
 # Larger than the library's own: one poll then gives work for tens of milliseconds, not for one.
 _TUNING: Mapping[str, Any] = {
     "fetch_max_bytes": 32 << 20,
     "fetch_max_wait_ms": 100,
     "retry_backoff_ms": 20,
-    # A killed member's partitions go to the others after this, not after the library's 45 s.
-    "session_timeout_ms": 10_000,
+    "session_timeout_ms": SESSION_TIMEOUT_MS,
     "heartbeat_interval_ms": 2_000,
     "metrics_enabled": False,
 }

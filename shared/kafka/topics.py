@@ -25,11 +25,15 @@ class TopicInfo:
         name: Its name.
         partitions: How many it has.
         configs: Its settings in effect, e.g. cleanup.policy; empty when this client may not read them.
+        replicas: Copies of the partition that has fewest; 0 when not known.
+        rights: What this client may do with it, e.g. READ; None when the broker does not say.
     """
 
     name: str
     partitions: int
     configs: Mapping[str, str]
+    replicas: int = 0
+    rights: frozenset[str] | None = None
 
     @property
     def max_message_bytes(self) -> int:
@@ -101,18 +105,26 @@ def describe_topics(
     """
     wanted = list(names)
     with _admin(settings, deadline) as admin, translated("describing topics"):
-        found = {}
+        found: dict[str, Mapping[str, Any]] = {}
         for topic in admin.describe_topics(wanted):
             error = client.for_code(topic["error_code"])
             if error is client.NoError:
-                found[topic["name"]] = len(topic["partitions"])
+                found[topic["name"]] = topic
             elif error not in (client.UnknownTopicOrPartitionError, client.LeaderNotAvailableError):
                 raise error(topic["name"])
         configs = _configs(admin, ConfigResourceType.TOPIC, found) if found else {}
-    return {
-        name: TopicInfo(name, found[name], configs.get(name, {})) if name in found else None
-        for name in wanted
-    }
+    return {name: _info(found[name], configs.get(name, {})) if name in found else None for name in wanted}
+
+
+def _info(topic: Mapping[str, Any], configs: Mapping[str, str]) -> TopicInfo:
+    rights = topic.get("authorized_operations")
+    return TopicInfo(
+        topic["name"],
+        len(topic["partitions"]),
+        configs,
+        min((len(partition["replica_nodes"]) for partition in topic["partitions"]), default=0),
+        None if rights is None else frozenset(rights),
+    )
 
 
 def create_topics(settings: KafkaSettings, topics: Mapping[str, TopicSpec], deadline: Deadline) -> None:

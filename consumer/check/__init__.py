@@ -1,0 +1,1 @@
+"""`python -m consumer check`: what a consumer would meet, looked at before it runs."""
