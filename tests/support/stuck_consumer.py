@@ -34,7 +34,7 @@ def _never_score(_scorer: StreamScorer, _batch: Sequence[RecordColumns], _now: i
 
 def _hang() -> None:
     StreamScorer.score = _never_score  # type: ignore[method-assign, assignment]
-    watchdog._GRACE = 1.0  # type: ignore[misc]
+    watchdog._GRACE = 5.0  # type: ignore[misc]
 
 
 FAULTS: Mapping[str, Callable[[], None]] = {"paused": _pause, "hanging": _hang}
