@@ -197,8 +197,8 @@ def _first_offsets(batch: Sequence[Scored]) -> dict[int, int]:
 class ExactlyOnceOutput(Output):
     """One transaction a batch: predictions, dead letters and input offsets count together or not at all.
 
-    A transaction is opened as soon as the one before is committed, and the broker is told what it will hold:
-    these answers are there before the next events are.
+    While batches follow one another closely, a transaction is opened as soon as the one before is committed,
+    and the broker is told what it will hold: these answers are there before the next events are.
     """
 
     def __init__(self, source: Source, sink: Sink, timeout: float, watch: Watch) -> None:
@@ -206,10 +206,14 @@ class ExactlyOnceOutput(Output):
         # When the transaction was opened that nothing was written to yet.
         self._opened: float | None = None
         self._begun = False
+        # Whether the next batch will likely come soon enough to find a transaction that is opened now.
+        self._soon = False
+        self._committed_at = 0.0
 
     def start(self, batch: Sequence[Scored], marks: Marks) -> None:
         """Steps 1 to 3; 4 to 6 follow in the thread."""
         deadline = Deadline.after(self._timeout)
+        self._soon = time.monotonic() - self._committed_at < _WARM_SECONDS
         try:
             # 1. The identity under which the batch was read: a stale one is refused in step 4 (KIP-447).
             member = self._source.group_metadata()
@@ -231,7 +235,9 @@ class ExactlyOnceOutput(Output):
             self._sink.send_offsets(marks, member, deadline)
             # 5. Commit.
             self._sink.commit_transaction(deadline)
-        self._begun = False
+        self._begun, self._committed_at = False, time.monotonic()
+        if not self._soon:
+            return
         # 6. Open the next transaction, which will likely hold the same partitions.
         try:
             self._sink.begin({(r.topic, r.partition) for scored in batch for r in scored.records}, member)

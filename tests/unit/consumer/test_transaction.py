@@ -51,7 +51,6 @@ def test_exactly_once_commits_predictions_dead_letters_and_offsets_together(batc
         "write",
         "send_offsets",
         "commit_transaction",
-        "announce",
     ]
     assert kafka.marks == {0: Mark(11, "zero"), 1: Mark(22, "one")}
 
@@ -116,14 +115,28 @@ def test_a_rewind_without_an_answer_counts_as_stalled() -> None:
         AtLeastOnceOutput(kafka, kafka, 0.01, Told()).rewind()
 
 
-def test_the_next_transaction_is_opened_ahead_and_used(batch: list[Scored]) -> None:
+def test_while_batches_follow_closely_the_next_transaction_is_opened_ahead_and_used(
+    batch: list[Scored],
+) -> None:
     kafka = MemoryKafka([])
     output = ExactlyOnceOutput(kafka, kafka, 5, Told())
-    assert publish(output, batch)
+    for _ in range(2):
+        assert publish(output, batch)
     kafka.calls.clear()
     assert publish(output, batch)
-    assert "begin" not in kafka.calls
-    assert len(kafka.visible) == 6
+    assert kafka.calls == ["group_metadata", *["write"] * 3, "send_offsets", "commit_transaction", "announce"]
+    assert len(kafka.visible) == 9
+
+
+def test_where_batches_are_far_apart_no_transaction_is_kept_open(
+    batch: list[Scored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.transaction._WARM_SECONDS", 0)
+    kafka = MemoryKafka([])
+    output = ExactlyOnceOutput(kafka, kafka, 5, Told())
+    for _ in range(3):
+        assert publish(output, batch)
+    assert "announce" not in kafka.calls
 
 
 def test_a_transaction_that_nothing_comes_for_is_ended(
@@ -131,7 +144,8 @@ def test_a_transaction_that_nothing_comes_for_is_ended(
 ) -> None:
     kafka = MemoryKafka([])
     output = ExactlyOnceOutput(kafka, kafka, 5, Told())
-    assert publish(output, batch)
+    for _ in range(2):
+        assert publish(output, batch)
     output.rest()
     assert "abort_transaction" not in kafka.calls
     monkeypatch.setattr("consumer.transaction._WARM_SECONDS", 0)
@@ -139,7 +153,7 @@ def test_a_transaction_that_nothing_comes_for_is_ended(
     output.rest()
     assert kafka.calls.count("abort_transaction") == 1
     assert publish(output, batch)
-    assert kafka.calls.count("begin") == 2
+    assert kafka.calls.count("begin") == 3
 
 
 @pytest.mark.parametrize("error", [TransactionAbortedError("lost"), FencedError("another took over")])
@@ -148,9 +162,9 @@ def test_a_transaction_that_cannot_be_opened_ahead_does_not_undo_the_batch(
 ) -> None:
     kafka = MemoryKafka([], failures={"announce": [error]})
     output = ExactlyOnceOutput(kafka, kafka, 5, Told())
-    assert publish(output, batch)
-    assert publish(output, batch)
-    assert kafka.calls.count("begin") == 2
+    for _ in range(3):
+        assert publish(output, batch)
+    assert kafka.calls.count("begin") == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
