@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from consumer import supervisor, worker
+from consumer import status, supervisor, worker
 from consumer.check import command as check
 from consumer.dead_letters import command as dead_letters
 from consumer.settings import ConsumerSettings
@@ -15,6 +15,7 @@ from shared.settings import load
 #: What `python -m consumer NAME` does; without a name it scores events.
 COMMANDS: Final[Mapping[str, Command]] = {
     "check": check.main,
+    "status": status.main,
     "dead-letters": dead_letters.main,
     # What a supervisor starts: nobody else can, and no help names it.
     "worker": worker.run_supervised,
