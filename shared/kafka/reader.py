@@ -127,10 +127,17 @@ class Reader:
             if group is None:
                 self._assign(partitions)
             else:
-                self._consumer.subscribe([topic], listener=self._listener)
+                self._join(topic)
         except Exception:
             self.close(Deadline.after(1))
             raise
+
+    def _join(self, topic: str) -> None:
+        self._consumer.subscribe([topic], listener=self._listener)
+        with translated(f"looking up topic {topic!r}"):
+            # The client forgets that it is to ask for the topic while an older question is on its way, for
+            # five minutes: a member that leads the group meanwhile would give no partition to anybody.
+            self._consumer.partitions_for_topic(topic)
 
     def _assign(self, partitions: Sequence[int] | None) -> None:
         with translated(f"looking up topic {self.topic!r}"):
