@@ -80,12 +80,8 @@ def _tell(order: Order, outcome: Outcome, folder: Path) -> tuple[bool, str]:
     print("", text, sep="\n", flush=True)
     (folder / "report.txt").write_text(text, encoding="utf-8")
     if failed:
-        found = [
-            f"{verdict.guarantee}: {finding}"
-            for verdict in outcome.verdicts
-            for finding in report.breaches(verdict)
-        ]
-        (folder / "findings.txt").write_text("\n".join([*failed, *found]), encoding="utf-8")
+        for name, content in report.evidence(outcome):
+            (folder / name).write_text(content, encoding="utf-8")
         print(*failed, f"evidence: {folder}", sep="\n", flush=True)
     said = report.line(order.seed, outcome)
     print(said, flush=True)

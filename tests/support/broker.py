@@ -22,7 +22,8 @@ _REMEDY = "start Docker, or name a broker that may be filled with test topics in
 _START_SECONDS = 60
 # Some builds of the image refuse storage that they have formatted already: started again, it needs no set-up.
 _COMMAND = """sh -c '
-  if [ -e /tmp/set-up ]; then exec /opt/kafka/bin/kafka-server-start.sh /opt/kafka/config/server.properties; fi
+  kafka=/opt/kafka
+  if [ -e /tmp/set-up ]; then exec $kafka/bin/kafka-server-start.sh $kafka/config/server.properties; fi
   touch /tmp/set-up && exec /etc/kafka/docker/run
 '"""
 
@@ -109,6 +110,11 @@ class OwnBroker:
     def said(self) -> str:
         """Its log so far."""
         return str(self._container.logs().decode(errors="replace"))
+
+    def data(self) -> bytes:
+        """Its log segments, as a tar file, for whoever asks who wrote what."""
+        pack = "find /tmp /var/lib/kafka -name '*.log' -path '*-[0-9]*' -size +0 | tar cz -T -"
+        return bytes(self._container.exec_run(["sh", "-c", pack], stderr=False).output)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

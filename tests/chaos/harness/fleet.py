@@ -24,8 +24,8 @@ _REFUSED_SECONDS = 10.0
 class Member:
     """One command `python -m consumer ...` with the processes that it starts.
 
-    It has a process group of its own: a Ctrl-C at the terminal does not reach it, and nothing of it is left
-    when the group is killed.
+    It has a session of its own: a Ctrl-C at the terminal does not reach it, and whatever it starts is known
+    by its session.
 
     Args:
         arguments: What follows `python -m consumer`.
@@ -73,8 +73,13 @@ class Member:
     def _runs(self, process: int) -> bool:
         """Whether it is still a process of this command: its number may be another's by now."""
         with suppress(OSError):
-            return os.getpgid(process) == self.process.pid
+            return os.getsid(process) == self.process.pid
         return False
+
+    def _processes(self) -> list[int]:
+        """Whatever runs in its session."""
+        numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+        return [number for number in numbers if self._runs(number)]
 
     @property
     def partitions(self) -> set[int]:
@@ -91,8 +96,11 @@ class Member:
 
     def destroy(self) -> None:
         """Kills whatever is left of it."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        # A supervisor that is killed first starts no worker any more.
+        self.process.kill()
+        for process in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         self.process.wait()
         self._reading.close()
 

@@ -123,8 +123,8 @@ class Proxy:
                 return
             self._links[port] = (writer, sink)
             await asyncio.gather(self._pass(reader, sink), self._pass(source, writer))
-        except OSError:
-            # The broker is away, or one end was cut.
+        except (OSError, asyncio.CancelledError):
+            # The broker is away, one end was cut, or the proxy ends.
             pass
         finally:
             for end in self._links.pop(port, (writer,)):

@@ -91,6 +91,28 @@ def line(seed: int, outcome: Outcome) -> str:
     return f"seed {seed}: {held}; {outcome.verdicts[0].findings.stored:,} events; {'; '.join(told)}"
 
 
+def evidence(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """What explains a failure: the names of files, and what they are to hold.
+
+    Each answer and each event has a line with its event's partition and offset, and when the broker stored
+    it, in milliseconds since the epoch.
+    """
+    for verdict in outcome.verdicts:
+        found = breaches(verdict)
+        yield f"{verdict.guarantee}-findings.txt", "".join(f"{finding}\n" for finding in found)
+        findings = verdict.findings
+        answers = [(answer, "scored") for answer in findings.predictions]
+        answers += [(answer, "rejected") for answer in findings.letters]
+        lines = [
+            f"{answer.place[0]}/{answer.place[1]} {what} at {answer.record.partition}/{answer.record.offset}"
+            f" {answer.record.timestamp}\n"
+            for answer, what in sorted(answers, key=lambda pair: pair[0].place)
+        ]
+        yield f"{verdict.guarantee}-answers.txt", "".join(lines)
+    stored = outcome.verdicts[0].findings.events
+    yield "events.txt", "".join(f"{event.partition}/{event.offset} {event.timestamp}\n" for event in stored)
+
+
 def plan_text(steps: Sequence[Step]) -> str:
     """The plan as it is printed before the run."""
     return "\n".join(str(step) for step in steps)

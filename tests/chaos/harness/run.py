@@ -21,7 +21,7 @@ from tests.chaos.harness.plan import Step
 from tests.chaos.harness.proxy import Proxy
 from tests.chaos.harness.service import Answered
 from tests.chaos.harness.topics import Observer, Topics
-from tests.chaos.harness.verify import Contents, Findings, Place, Record, verify
+from tests.chaos.harness.verify import Contents, Fault, Findings, Place, Record, verify
 from tests.support.broker import OwnBroker, free_port, own_broker, unique
 from tests.support.commands import ROOT, environment
 
@@ -183,6 +183,7 @@ class Run:
 
     def __init__(self, order: Order, folder: Path, stack: ExitStack) -> None:
         self._order = order
+        self._folder = folder
         port = free_port()
         broker = stack.enter_context(own_broker(advertised=port))
         stack.callback(_keep_log, broker, folder / "broker.log")
@@ -227,6 +228,22 @@ class Run:
         Raises:
             RunError: The sender or the broker failed.
         """
+        try:
+            outcome = self._carry_out()
+        except RunError:
+            self._keep_data()
+            raise
+        if any(
+            verdict.drained is None or Fault.LOST in verdict.findings.counts for verdict in outcome.verdicts
+        ):
+            self._keep_data()
+        return outcome
+
+    def _keep_data(self) -> None:
+        """Only the broker's own files tell which producer's transaction a record or an offset belonged to."""
+        (self._folder / "broker-data.tar.gz").write_bytes(self._scene.broker.data())
+
+    def _carry_out(self) -> Outcome:
         began = time.monotonic()
         director = Director(self._order.steps, self._scene, began)
         while director.go_on() or time.monotonic() - began < self._order.seconds:

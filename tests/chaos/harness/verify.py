@@ -116,17 +116,22 @@ class Findings:
 
     Attributes:
         found: What is wrong.
-        stored: Events on the input topic.
+        events: The input topic.
         predictions: Those that say for which event they are.
         letters: The same of dead letters.
         models: Predictions by the model that made them.
     """
 
     found: list[Finding] = field(default_factory=list)
-    stored: int = 0
+    events: Sequence[Record] = ()
     predictions: list[Answer] = field(default_factory=list)
     letters: list[Answer] = field(default_factory=list)
     models: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def stored(self) -> int:
+        """Events on the input topic."""
+        return len(self.events)
 
     @property
     def scored(self) -> int:
@@ -151,7 +156,7 @@ class Findings:
 def verify(contents: Contents) -> Findings:
     """Holds the answers against the events."""
     events = {event.place: event for event in contents.events}
-    findings = Findings(stored=len(events))
+    findings = Findings(events=contents.events)
     found = findings.found
     predictions = findings.predictions = list(_placed(contents, contents.predictions, _predicted, found))
     letters = findings.letters = list(_placed(contents, contents.letters, _lettered, found))
