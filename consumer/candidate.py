@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from consumer.recent import Recent
 from consumer.scoring import Serving
 from shared.errors import ModelError
 from shared.models.directory import Model
@@ -19,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 
 # Rows of the trial: enough for several places of a SIMD width, few enough to take a moment.
 _ROWS: Final = 256
+# Of fewer events the share that is rejected says nothing.
+_FEWEST_EVENTS: Final = 10
 _CELLS: Final[Mapping[InputType, tuple[pa.DataType, Callable[[Any], Any]]]] = {
     "number": (pa.float64(), float),
     "integer": (pa.int64(), int),
@@ -28,20 +32,38 @@ _CELLS: Final[Mapping[InputType, tuple[pa.DataType, Callable[[Any], Any]]]] = {
 }
 
 
-def load_candidate(directory: Path, current: Model, explain: int | None) -> Serving:
+@dataclass(frozen=True, slots=True)
+class LiveTrial:
+    """What a new model is tried on besides its own golden rows.
+
+    Attributes:
+        recent: The last events.
+        reject_limit: The share of them above which it may not reject them: the consumer would stop.
+    """
+
+    recent: Recent
+    reject_limit: float
+
+
+def load_candidate(
+    directory: Path, current: Predictor, explain: int | None, live: LiveTrial | None
+) -> Serving:
     """Reads, checks, tries and warms a model that is to take over from another.
 
     Args:
         directory: Its directory.
         current: The model that it would take over from.
         explain: How many of the largest contributions to give with each score; None: no explanations.
+        live: What to try it on besides; None: nothing.
 
     Raises:
         ModelError: It must not take over; with what to change.
     """
     predictor = Predictor.load(directory, explain=explain)
-    check_fit(predictor.model, current)
+    check_fit(predictor.model, current.model)
     try_out(predictor)
+    if live is not None:
+        try_on_events(predictor, current, live.recent.values(), live.reject_limit)
     return Serving(predictor)
 
 
@@ -65,6 +87,32 @@ def check_fit(candidate: Model, current: Model) -> None:
                 " readers of predictions rely on it",
                 hint="Start a consumer of its own for it, with an output topic of its own.",
             )
+
+
+def try_on_events(
+    predictor: Predictor, current: Predictor, values: Sequence[bytes], reject_limit: float
+) -> None:
+    """Refuses a model that rejects most of what comes, as one does whose inputs the events do not have.
+
+    Args:
+        predictor: The new model.
+        current: The model that it would take over from: what that rejects as well is not the new one's fault.
+        values: The last events; with very few of them nothing is said.
+        reject_limit: The share of them above which it may not reject them.
+
+    Raises:
+        ModelError: It rejects more, and the other model does not.
+    """
+    most = reject_limit * len(values)
+    rejections = predictor.score_json(values).rejections
+    if len(values) < _FEWEST_EVENTS or len(rejections) <= most:
+        return
+    if len(current.score_json(values).rejections) <= most:
+        raise ModelError(
+            f"{predictor.model.id} rejects {len(rejections)} of the last {len(values)} events, more than"
+            f" --reject-limit {reject_limit:g} permits; for example: {rejections[-1].detail}",
+            hint="See that the events have the inputs that it declares, or give these a default.",
+        )
 
 
 def try_out(predictor: Predictor) -> None:

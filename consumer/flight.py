@@ -5,8 +5,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+from consumer.candidate import LiveTrial
 from consumer.loop import Scorer
 from consumer.models import ModelTelemetry, Role, WatchedModel
+from consumer.recent import Recent
 from consumer.scoring import Models, Serving, Sizer, StreamScorer
 from consumer.settings import ConsumerSettings
 from consumer.shadow import Shadowed, ShadowTelemetry
@@ -47,29 +49,49 @@ def scorer_in_flight(
         telemetry: Is told of the models.
     """
     with ExitStack() as stack:
-
-        def models(directory: Path, given: Predictor, role: Role, explain: int | None) -> Models:
-            telemetry.model(given.model, role)
-            if settings.watch_model is None:
-                return Serving(given)
-            watched = WatchedModel(directory, given, settings.watch_model, role, telemetry, explain=explain)
-            stack.enter_context(watched.watching())
-            return watched
-
+        recent = Recent() if settings.watch_model is not None else None
         scorer = StreamScorer(
-            models(settings.model, predictor, "champion", settings.explain),
+            _models(settings, settings.model, predictor, "champion", telemetry, stack, recent),
             settings.output_topic,
             settings.dead_letter_topic,
             sizer,
+            recent,
         )
         if settings.shadow is None or challenger is None:
             yield scorer
             return
         yield Shadowed(
             scorer,
-            models(settings.shadow, challenger, "shadow", None),
+            _models(settings, settings.shadow, challenger, "shadow", telemetry, stack),
             settings.shadow_topic,
             sizer,
             settings.batch_seconds * _SHADOW_SHARE,
             telemetry,
         )
+
+
+def _models(
+    settings: ConsumerSettings,
+    directory: Path,
+    predictor: Predictor,
+    role: Role,
+    telemetry: ModelTelemetry,
+    stack: ExitStack,
+    recent: Recent | None = None,
+) -> Models:
+    """A model, or a watch on its directory that ends with the stack."""
+    telemetry.model(predictor.model, role)
+    if settings.watch_model is None:
+        return Serving(predictor)
+    watched = WatchedModel(
+        directory,
+        predictor,
+        settings.watch_model,
+        role,
+        telemetry,
+        # A shadow explains nothing, and what it rejects stops nothing.
+        explain=settings.explain if role == "champion" else None,
+        live=None if recent is None else LiveTrial(recent, settings.reject_limit),
+    )
+    stack.enter_context(watched.watching())
+    return watched

@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from pydantic import ValidationError
 
-from consumer.candidate import load_candidate
+from consumer.candidate import LiveTrial, load_candidate
 from consumer.scoring import Serving
 from shared.errors import TandemError
 from shared.models.directory import MODEL_FILE, Declaration, Model, digest
@@ -52,6 +52,7 @@ class WatchedModel:
         role: Whether it decides.
         telemetry: Is told of the model and of swaps.
         explain: How many of the largest contributions to give with each score; None: no explanations.
+        live: What a new model is tried on besides its golden rows; None: nothing.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class WatchedModel:
         telemetry: ModelTelemetry,
         *,
         explain: int | None = None,
+        live: LiveTrial | None = None,
     ) -> None:
         self._directory = directory
         self._every = every
         self._role = role
         self._telemetry = telemetry
         self._explain = explain
+        self._live = live
         self._newest = Serving(predictor)
         # What was made up one's mind about already.
         self._known = self._start(predictor.model)
@@ -108,9 +111,10 @@ class WatchedModel:
         look = self._settled()
         if look in (None, self._known):
             return
-        current, began = self._newest.predictor.model, time.monotonic()
+        serving, began = self._newest.predictor, time.monotonic()
+        current = serving.model
         try:
-            candidate = load_candidate(self._directory, current, self._explain)
+            candidate = load_candidate(self._directory, serving, self._explain, self._live)
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the old model goes on
             if look_at(self._directory) == look:
                 self._known = look

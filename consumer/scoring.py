@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumer.comparison import Comparison
+from consumer.recent import Recent
 from consumer.trace import handed_on
 from shared.dead_letters import Origin, headers_for, stub_of
 from shared.frame import Parsed
@@ -144,15 +145,22 @@ class StreamScorer:
         dead_letter_topic: Where rejections go.
         sizer: Tells what a topic does not take. A compressed event may be larger than any uncompressed one
             that its topic takes, and the topics for output are no larger than that.
+        recent: Keeps the last events, for trying a new model on; None: nobody asks.
     """
 
     def __init__(
-        self, models: Predictor | Models, output_topic: str, dead_letter_topic: str, sizer: Sizer
+        self,
+        models: Predictor | Models,
+        output_topic: str,
+        dead_letter_topic: str,
+        sizer: Sizer,
+        recent: Recent | None = None,
     ) -> None:
         self._models = Serving(models) if isinstance(models, Predictor) else models
         self._output_topic = output_topic
         self._dead_letter_topic = dead_letter_topic
         self._sizer = sizer
+        self._recent = recent
 
     def score(self, batch: Sequence[RecordColumns], now: int, attempt: int = 1) -> list[Scored]:
         """Scores a batch, all of it with one model.
@@ -175,7 +183,10 @@ class StreamScorer:
         serving = self._models.newest
         predictor = serving.predictor
         # One call for all partitions: a call costs as much as scoring a dozen events.
-        parsed = predictor.parse_json([value for events in batch for value in events.values])
+        values = [value for events in batch for value in events.values]
+        if self._recent is not None:
+            self._recent.add(values)
+        parsed = predictor.parse_json(values)
         outcome = predictor.score_parsed(parsed)
         scored = [
             self._scored(serving, events, part, now, attempt)

@@ -20,7 +20,7 @@ from shared.kafka.writer import Writer
 from shared.predict import Predictor
 from tests.support.broker import free_port
 from tests.support.commands import Running, command, running
-from tests.support.models import GOLDEN, change_model, linear_model, threshold_model
+from tests.support.models import GOLDEN, INPUTS, WEIGHTS, change_model, linear_model, threshold_model
 from tests.support.topics import Pipeline, make_pipeline
 
 pytestmark = pytest.mark.broker
@@ -155,6 +155,9 @@ def test_bad_models_are_refused_with_a_sentence_and_the_old_one_goes_on(
     half = shutil.copytree(whole, tmp_path / "half")
     (half / "coefficients.json").write_bytes((whole / "coefficients.json").read_bytes()[:20])
     other_form = linear_model(tmp_path / "other-form", version="5", outputs={"decision": "leaves"})
+    golden = [{**row, "age": 40} for row in GOLDEN]
+    inputs, weights = [*INPUTS, {"name": "age", "type": "integer"}], {**WEIGHTS, "age": 0.1}
+    other_events = linear_model(tmp_path / "other-events", inputs=inputs, weights=weights, golden=golden)
     port, read = free_port(), 0
     random = Random(1)  # noqa: S311 - any events do
     values = [churn_event(random) for _ in range(30)]
@@ -165,6 +168,7 @@ def test_bad_models_are_refused_with_a_sentence_and_the_old_one_goes_on(
             (wrong_hash, "has the sha256"),
             (wrong_golden, "golden row 0 scores"),
             (other_form, "the decision's name is 'leaves'"),
+            (other_events, "of the last 90 events"),
             (half, "has the sha256"),
         ):
             before = len(consumer.lines)
@@ -181,11 +185,11 @@ def test_bad_models_are_refused_with_a_sentence_and_the_old_one_goes_on(
         consumer.wait_for("linear@4 (sha256", 30)
         pipeline.send(values)
         told = wait_until_read(port, read + len(values), consumer)
-        assert told['tandem_model_swaps_total{outcome="refused"}'] == 4
+        assert told['tandem_model_swaps_total{outcome="refused"}'] == 5
         assert told['tandem_model_swaps_total{outcome="swapped"}'] == 1
         assert not any("Traceback" in line for line in consumer.lines)
     stamped = Counter(one["model"] for one in pipeline.scored())
-    assert stamped == {"linear@1": 4 * len(values), "linear@4": len(values)}
+    assert stamped == {"linear@1": 5 * len(values), "linear@4": len(values)}
 
 
 def test_the_shadows_flips_are_those_computed_by_hand(pipeline: Pipeline, tmp_path: Path) -> None:

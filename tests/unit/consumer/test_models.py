@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from consumer import models
-from consumer.candidate import load_candidate
+from consumer.candidate import LiveTrial, load_candidate
 from consumer.models import WatchedModel, look_at
 from consumer.scoring import Serving
 from shared.deadline import Deadline
@@ -189,8 +189,8 @@ def test_a_directory_that_changes_while_it_is_read_is_read_again(
     change_model(model, version="2")
     real = load_candidate
 
-    def loading(directory: Path, current: Model, explain: int | None) -> Serving:
-        candidate = real(directory, current, explain)
+    def loading(directory: Path, current: Predictor, explain: int | None, live: LiveTrial | None) -> Serving:
+        candidate = real(directory, current, explain, live)
         change_model(model, version="3", description="written meanwhile")
         return candidate
 
