@@ -15,6 +15,11 @@ class Inbox:
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
+    @property
+    def partitions(self) -> set[int]:
+        """Those that events wait of."""
+        return set(self._waiting)
+
     def add(self, polled: Sequence[RecordColumns]) -> None:
         """Puts what a poll gave behind what is there."""
         for columns in polled:

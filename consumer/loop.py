@@ -124,6 +124,10 @@ class _Batch:
     def events(self) -> int:
         return sum(len(scored.events) for scored in self.scored)
 
+    @property
+    def partitions(self) -> set[int]:
+        return {scored.events.partition for scored in self.scored}
+
 
 class Loop:
     """Scores events until it is told to stop or a limit is reached.
@@ -218,7 +222,7 @@ class Loop:
             self._receive(polled)
         elif not self._inbox and not self._output.busy:
             self._output.rest()
-            self._tell_positions()
+        self._tell_positions()
 
     def _poll(self) -> Sequence[RecordColumns]:
         now = time.monotonic()
@@ -248,12 +252,19 @@ class Loop:
         self._must_rewind = False
 
     def _tell_positions(self) -> None:
-        """Tells how far all is done; to be asked only when nothing is in hand."""
+        """Tells how far all is done: of a partition of which nothing is in hand, up to where it was read.
+
+        That is beyond the last event where a transaction's mark, or what an aborted one left, comes after it.
+        """
         now = time.monotonic()
         if now - self._told_at >= _POSITIONS_SECONDS and not self._must_rewind and self._source.assignment:
             self._told_at = now
             try:
-                self._telemetry.positions(self._source.positions())
+                read = self._source.positions()
+                in_hand = self._inbox.partitions | (
+                    self._on_its_way.partitions if self._on_its_way else set()
+                )
+                self._telemetry.positions({p: offset for p, offset in read.items() if p not in in_hand})
             except RecoverableError as error:
                 logger.debug("The positions are not known: %s", error.message)
 

@@ -183,3 +183,17 @@ def test_the_telemetry_hears_of_each_step_and_of_how_far_all_is_done(monkeypatch
     run(kafka, told=told)
     assert {"poll", "score", "commit", "rewind"} <= set(told.steps)
     assert (told.partitions, told.reached) == ({0, 1}, {0: 1})
+
+
+def test_a_partition_is_not_told_to_be_done_beyond_what_is_in_hand_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another one is, while the loop is busy: what a transaction leaves behind the last event is no lag."""
+    monkeypatch.setattr("consumer.loop._POSITIONS_SECONDS", 0)
+    kafka = MemoryKafka([[lesson_columns(0, number, EVENT)] for number in range(3)])
+    told: list[dict[int, int]] = []
+    monkeypatch.setattr(kafka, "positions", lambda: {0: len(told) + 1, 1: 7})
+    heard = Told()
+    monkeypatch.setattr(heard, "positions", lambda positions: told.append(dict(positions)))
+    run(kafka, told=heard)
+    assert told[:3] == [{1: 7}] * 3
