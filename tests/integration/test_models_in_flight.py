@@ -266,7 +266,6 @@ def test_a_shadow_that_cannot_be_loaded_is_refused_at_the_start(pipeline: Pipeli
     refused = command("consumer", *options, "--shadow-topic", f"{pipeline.name}-shadow")
     assert refused.code == 3
     assert "has the sha256" in refused.errors
-    assert command("consumer", *options, "--shadow-topic", pipeline.predictions).code == 2
 
 
 def test_trace_context_comes_unchanged_to_predictions_shadow_predictions_and_dead_letters(

@@ -39,6 +39,13 @@ def test_reading_its_own_output_is_refused(option: str) -> None:
         settings(option, "customers")
 
 
+@pytest.mark.parametrize("topic", ["customers", "predictions", "dead-letters"])
+def test_a_shadows_topic_is_none_of_the_others(topic: str) -> None:
+    assert settings("--shadow-topic", topic).written_topics == ("predictions", "dead-letters")
+    with pytest.raises(ConfigurationError, match="the topics must differ"):
+        settings("--shadow", "models/churn", "--shadow-topic", topic)
+
+
 def test_a_log_level_may_be_written_in_any_case() -> None:
     assert settings("--log-level", "WARNING").log_level == "warning"
 
@@ -79,6 +86,20 @@ def test_topics_that_do_not_fit_are_refused_with_what_to_change(
 ) -> None:
     with pytest.raises(ConfigurationError) as error:
         check_topics(settings(), topics(**changed))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        (None, "there is no topic shadow-predictions"),
+        (TopicInfo("shadow-predictions", 3, {}), "shadow-predictions has 3 partitions, but customers has 6"),
+        (TopicInfo("shadow-predictions", 6, {"max.message.bytes": "1000000"}), "on topic shadow-predictions"),
+    ],
+)
+def test_a_shadows_topic_must_fit_like_the_output_topic(topic: TopicInfo | None, said: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        check_topics(settings("--shadow", "models/churn"), topics(shadow_predictions=topic))
     assert said in str(error.value)
 
 
