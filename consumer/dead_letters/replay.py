@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         replayer = _connect(settings, predictor, stack)
         stop.begin()
         letters = Letters(settings, settings.dead_letter_topic, settings.partition)
-        _run(settings, replayer, letters, stop)
+        run(settings, replayer, letters, stop)
     replayer.result.strangers = letters.strangers
     _say_end(settings, replayer.result, ended_early=stop.requested)
     return ExitCode.INTERRUPTED if stop.interrupted else ExitCode.DONE
@@ -87,7 +87,15 @@ def _connect(settings: ReplaySettings, predictor: Predictor, stack: ExitStack) -
     )
 
 
-def _run(settings: ReplaySettings, replayer: Replayer, letters: Letters, stop: Stop) -> None:
+def run(settings: ReplaySettings, replayer: Replayer, letters: Letters, stop: Stop) -> None:
+    """Replays in batches until the letters end, the limit is reached, or a signal came.
+
+    Args:
+        settings: How large a batch is.
+        replayer: Replays.
+        letters: What to go through.
+        stop: Tells when to end.
+    """
     size = settings.batch_events
     with Meter("letters") as meter:
         for some in letters.read():

@@ -1,17 +1,22 @@
 """A replay's settings, topics, and what it says at its end."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from consumer.__main__ import COMMANDS
-from consumer.dead_letters.replay import as_json, check_topics
+from consumer.dead_letters.letters import Letter
+from consumer.dead_letters.replay import as_json, check_topics, run
 from consumer.dead_letters.replayer import Result
 from consumer.dead_letters.selection import Left
 from consumer.dead_letters.settings import ReplaySettings
 from shared.errors import ConfigurationError, ExitCode
 from shared.kafka.topics import TopicInfo
 from shared.settings import load
+from shared.stop import Stop
+from tests.support.letters import letter
 
 LETTERS, OUTPUT = TopicInfo("dead-letters", 6, {}), TopicInfo("predictions", 6, {})
 LOG = TopicInfo("dead-letters-replayed", 6, {"cleanup.policy": "compact"})
@@ -60,6 +65,48 @@ def test_the_log_may_be_missing_when_it_is_created_or_nothing_is_written(option:
 def test_topics_that_are_the_same_are_refused(option: str) -> None:
     with pytest.raises(ConfigurationError, match="the topics must differ"):
         settings(option, "customers")
+
+
+class Taken:
+    """A replay that notes what it is given, and is told to stop after the first batch."""
+
+    def __init__(self, stop: Stop | None, limit: int = 1_000) -> None:
+        self.sizes: list[int] = []
+        self._stop = stop
+        self._limit = limit
+
+    @property
+    def done(self) -> bool:
+        return sum(self.sizes) >= self._limit
+
+    def replay(self, letters: Sequence[Letter]) -> None:
+        self.sizes.append(len(letters))
+        if self._stop is not None:
+            self._stop.request()
+
+
+class Given:
+    """Two polls of letters."""
+
+    share = 0.5
+
+    def read(self) -> Iterator[list[Letter]]:
+        yield [letter(b"x", offset) for offset in range(5)]
+        yield [letter(b"x", offset) for offset in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "limit", "sizes"),
+    [(False, 1_000, [2, 2, 1, 2, 1]), (True, 1_000, [2]), (False, 5, [2, 2, 1])],
+)
+def test_letters_are_replayed_in_batches_until_a_signal_or_the_limit(
+    stopped: bool, limit: int, sizes: list[int]
+) -> None:
+    stop = Stop()
+    taken: Any = Taken(stop if stopped else None, limit)
+    given: Any = Given()
+    run(settings("--batch-events", "2"), taken, given, stop)
+    assert taken.sizes == sizes
 
 
 def test_a_result_for_a_machine_has_these_names() -> None:
