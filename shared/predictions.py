@@ -69,14 +69,11 @@ class PredictionEncoder:
         self._features = [feature.name for feature in model.schema.features]
         # A type of row for each set of fields: with an event id or not, explained or not.
         self._types = {
-            (with_event_id, explained): _row_type(model.decision_name, with_event_id, explained)
+            (with_event_id, explained): _row_type(model, with_event_id, explained)
             for with_event_id in (False, True)
             for explained in (False, True)
         }
         self._encode_lines = msgspec.json.Encoder().encode_lines
-        constant = {"threshold": model.threshold, "model": model.id, "model_sha256": model.short_sha256}
-        # A JSON text holds no raw line break, so `}` before one is always the end of a row.
-        self._end = b"," + msgspec.json.encode(constant)[1:] + b"\n"
 
     def encode(self, outcome: Outcome, prefix: str, numbers: Sequence[int]) -> list[bytes]:
         """The predictions of an outcome.
@@ -100,13 +97,15 @@ class PredictionEncoder:
         with_event_id, without = self._types[True, explained], self._types[False, explained]
         if events is None:
             rows: Any = map(without, ids, customers, *answers)
+        elif None not in (events := as_list(events)):
+            rows = map(with_event_id, ids, customers, events, *answers)
         else:
             rows = [
                 with_event_id(*row) if row[2] is not None else without(*row[:2], *row[3:])
-                for row in zip(ids, customers, as_list(events), *answers, strict=True)
+                for row in zip(ids, customers, events, *answers, strict=True)
             ]
-        lines = self._encode_lines(list(rows)).replace(b"}\n", self._end)
-        return lines.split(b"\n")[:-1]
+        # A JSON text holds no raw line break.
+        return self._encode_lines(list(rows)).split(b"\n")[:-1]
 
     def _explained(self, outcome: Outcome) -> list[list[Any]]:
         """The further fields of explained predictions."""
@@ -118,12 +117,20 @@ class PredictionEncoder:
         ]
 
 
-def _row_type(decision: str, with_event_id: bool, explained: bool) -> Any:
-    fields: list[tuple[str, Any]] = [("id", str), ("customer_id", int | str)]
+def _row_type(model: Model, with_event_id: bool, explained: bool) -> Any:
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [("id", str), ("customer_id", int | str)]
     fields += [("event_id", int | str)] if with_event_id else []
     fields += [("score", float), ("decision", bool)]
     fields += [("base", float), ("contributions", list[Contribution])] if explained else []
-    names = {"id": "prediction_id", "decision": decision}
+    # What no row changes is written as the bytes of one last value.
+    last = b",".join(
+        [
+            msgspec.json.encode(model.threshold),
+            msgspec.json.encode({"model": model.id, "model_sha256": model.short_sha256})[1:-1],
+        ]
+    )
+    fields += [("threshold", msgspec.Raw, msgspec.Raw(last))]
+    names = {"id": "prediction_id", "decision": model.decision_name}
     return msgspec.defstruct("EncodedPrediction", fields, rename=names, gc=False)
 
 
