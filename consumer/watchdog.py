@@ -143,8 +143,10 @@ class Judge:
         return None
 
     def _no_step(self, passed: float, view: View) -> Verdict | None:
-        idle = view.begun and view.begun == self._begun and not view.steps and not view.stopping
-        self._between = self._between + passed if idle else 0.0
+        idle = view.begun and view.begun == self._begun and not view.steps
+        # Between its steps the loop may ask the broker, too: where the topic ends, say.
+        counts = idle and view.broker_answers and not view.stopping
+        self._between = self._between + passed if counts else 0.0
         if self._between < self.patience.stall:
             return None
         return Verdict(f"the loop has not begun a step for {self._between:.0f} s", view.thread, {})

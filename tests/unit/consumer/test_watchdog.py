@@ -103,9 +103,11 @@ def test_a_loop_that_begins_no_step_is_stuck_between_two(watched: Watched) -> No
 
 
 @pytest.mark.parametrize(
-    "view", [QUIET, replace(QUIET, begun=5, stopping=True)], ids=["not begun", "stopping"]
+    "view",
+    [QUIET, replace(QUIET, begun=5, stopping=True), replace(QUIET, begun=5, broker_answers=False)],
+    ids=["not begun", "stopping", "broker away"],
 )
-def test_a_loop_that_has_not_begun_or_is_told_to_stop_is_not_waited_for(watched: Watched, view: View) -> None:
+def test_a_loop_that_has_a_reason_to_begin_no_step_is_borne(watched: Watched, view: View) -> None:
     assert watched.watch(5 * STALL, view) is None
 
 
