@@ -90,6 +90,8 @@ class Writer:
         self._topics: dict[str, TopicInfo] = {}
         self._open: list[BatchFuture] = []
         self._announced: Any = None
+        # Whether anything of the open transaction may have reached the broker.
+        self._sent = False
         self._producer = self._connect()
 
     def _connect(self) -> KafkaProducer:
@@ -100,7 +102,7 @@ class Writer:
             self._fast.surface_too_large(producer)
         if self._options["transactional_id"] is not None:
             try:
-                with translated("starting transactions"):
+                with translated(f"starting transactions as {self._options['transactional_id']!r}"):
                     producer.init_transactions()
             except Exception:
                 producer.close(timeout=0)
@@ -169,6 +171,7 @@ class Writer:
             FencedError: Another writer has taken over the transactional id.
         """
         batches = self._batches(records)
+        self._sent = True
         with translated(f"writing to topic {records.topic!r}"):
             futures = []
             for batch, codec in batches:
@@ -255,7 +258,7 @@ class Writer:
             RecoverableError: The transaction before was not ended.
         """
         self._open = []
-        self._announced = None
+        self._announced, self._sent = None, False
         with translated("opening a transaction"):
             self._producer.begin_transaction()
             if self._fast is not None and expected:
@@ -281,6 +284,7 @@ class Writer:
             for place, mark in offsets.items()
         }
         deadline = deadline or Deadline.after(self._settings.broker_timeout)
+        self._sent = True
         # The client sends no records while it waits for an answer about offsets: with the records on their
         # way first, both travel at once.
         for future in self._open:
@@ -309,11 +313,20 @@ class Writer:
     def abort_transaction(self, deadline: Deadline | None = None) -> None:
         """Ends the transaction so that nothing of it counts, and leaves the writer ready for the next.
 
+        Where anything was sent, a new client ends it under the same name, with which the broker refuses what
+        of the old one may still be on its way: it would count for the next transaction (KIP-890). The library
+        (3.0.12) would also commit the offsets of an aborted transaction with those of the next one, though
+        the partitions may be another member's by then.
+
         Raises:
             FencedError: Another writer has taken over; it has ended the transaction already.
             StalledError: No answer before the deadline.
+            BrokerUnreachableError: No broker answers.
         """
         self._open = []
+        if self._sent:
+            self._reconnect()
+            return
         try:
             self._step("abort", deadline)
         except (FencedError, StalledError):
@@ -322,8 +335,11 @@ class Writer:
             logger.warning(
                 "The transaction could not be aborted in place, so the writer reconnects: %s", error
             )
-            self._give_up()
-            self._producer = self._connect()
+            self._reconnect()
+
+    def _reconnect(self) -> None:
+        self._give_up()
+        self._producer = self._connect()
 
     def _step(self, step: str, deadline: Deadline | None, *arguments: Any) -> None:
         deadline = deadline or Deadline.after(self._settings.broker_timeout)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,12 +30,17 @@ class Finished:
     errors: str
 
 
-def command(module: str, *arguments: str | Path, timeout: float = _TIMEOUT) -> Finished:
-    """Runs `python -m MODULE ARGUMENTS` to its end."""
+def command(
+    module: str,
+    *arguments: str | Path,
+    timeout: float = _TIMEOUT,
+    variables: Mapping[str, str] | None = None,
+) -> Finished:
+    """Runs `python -m MODULE ARGUMENTS` to its end, with these variables besides the environment's."""
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
-        env=environment(),
+        env={**environment(), **(variables or {})},
         capture_output=True,
         text=True,
         timeout=timeout,

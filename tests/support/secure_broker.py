@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -220,6 +221,8 @@ def secure_broker(folder: Path, plain_users: Mapping[str, str]) -> Iterator[Secu
         folder: Where keys and certificates are written.
         plain_users: Users and passwords of the mechanism PLAIN.
     """
+    # Read by testcontainers when it is imported; its reaper is another image to pull.
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
     try:
         from docker.errors import DockerException  # type: ignore[import-untyped]  # noqa: PLC0415 - only here
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415
