@@ -110,7 +110,10 @@ def color_wanted(environment: Mapping[str, str] = os.environ) -> bool:
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of the example in a command's help, and leaves out what says nothing."""
 
-    _NO_NEWS = (" (default: None)", " (default: False)", " (default: )", " (default factory: dict)")
+    _NO_NEWS = (
+        *(" (default: None)", " (default: False)", " (default: )"),
+        *(" (default factory: dict)", " (default factory: list)"),
+    )
     _KINDS: Mapping[str, str] = {
         "str": "TEXT",
         "int": "N",
@@ -142,7 +145,9 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         self, action: argparse.Action, default_metavar: str
     ) -> Callable[[int], tuple[str, ...]]:
         if isinstance(action.metavar, str):
-            default_metavar = self._KINDS.get(action.metavar, re.sub(r"\w+", self._named, action.metavar))
+            # An option that may be given again says so in its description.
+            kind = re.sub(r"^list\[(.*)\]$", r"\1", action.metavar)
+            default_metavar = self._KINDS.get(kind, re.sub(r"\w+", self._named, kind))
             return lambda count: (default_metavar,) * count
         return super()._metavar_formatter(action, default_metavar)
 

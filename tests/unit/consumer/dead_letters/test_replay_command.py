@@ -123,6 +123,14 @@ def test_a_result_for_a_machine_has_these_names() -> None:
     }
 
 
+def test_the_help_shows_what_is_typed_for_a_filter(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        settings("--help")
+    said = capsys.readouterr().out
+    assert all(shown in said for shown in ("[--partition N]", "[--field TEXT]", "[--reason {tombstone,"))
+    assert "default factory" not in said
+
+
 def test_the_commands_are_told_without_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         COMMANDS["dead-letters"]([])
