@@ -147,8 +147,7 @@ class Writer:
             known = describe_topics(self._settings, [name], deadline)[name]
             if known is None:
                 raise ConfigurationError(f"There is no topic {name!r}.")
-            with translated(f"looking up topic {name!r}"):
-                self._producer.partitions_for(name)
+            self._learn_partitions(name)
             self._topics[name] = known
         return known
 
@@ -340,6 +339,13 @@ class Writer:
     def _reconnect(self) -> None:
         self._give_up()
         self._producer = self._connect()
+        for topic in self._topics:
+            self._learn_partitions(topic)
+
+    def _learn_partitions(self, topic: str) -> None:
+        """Lets the client know where a topic's partitions are: what is written at once would else wait forever."""
+        with translated(f"looking up topic {topic!r}"):
+            self._producer.partitions_for(topic)
 
     def _step(self, step: str, deadline: Deadline | None, *arguments: Any) -> None:
         deadline = deadline or Deadline.after(self._settings.broker_timeout)

@@ -261,6 +261,26 @@ def test_a_new_member_sets_the_flag_and_makes_offsets_of_the_old_generation_stal
     sender.commit_transaction()
 
 
+def test_offsets_of_an_aborted_transaction_are_not_committed_by_the_next(
+    topic_factory: MakeTopic, reader: MakeReader, writer: MakeWriter
+) -> None:
+    """The library alone does: the events of a partition that has moved to another member would be lost."""
+    topic = topic_factory(partitions=2)
+    put(writer(), records(topic, [b"a"] * 9, 0), records(topic, [b"b"] * 9, 1))
+    source, sender = reader(topic, unique("group")), writer(unique("writer"))
+    read(source, 18)
+    live = source.group_metadata()
+    stale = live._replace(generation_id=live.generation_id + 7)
+    sender.begin()
+    with pytest.raises(StaleGroupError):
+        sender.send_offsets({(topic, 0): Mark(9)}, stale)
+    sender.abort_transaction()
+    sender.begin()
+    sender.send_offsets({(topic, 1): Mark(5)}, live)
+    sender.commit_transaction()
+    assert source.committed() == {0: None, 1: Mark(5)}
+
+
 def test_a_transaction_announced_before_its_records_commits_them_and_the_offsets(
     topic_factory: MakeTopic, reader: MakeReader, writer: MakeWriter
 ) -> None:
