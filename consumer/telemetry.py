@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypedDict
 
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from consumer import measures
 from consumer.comparison import Comparison
 from consumer.scoring import Scored
+from consumer.view import Step, View
 from shared.metrics import Metrics, Snapshot
 from shared.models.directory import Model
 from shared.schema import Reason
@@ -57,46 +57,6 @@ class WorkerSnapshot(TypedDict):
     unready: list[str]
     tripped: str | None
     metrics: Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step that is being taken.
-
-    Attributes:
-        name: poll, score, commit, abort or rewind.
-        places: The partitions and offsets that it is about.
-        thread: The identifier of the thread that takes it.
-    """
-
-    name: str
-    places: Mapping[int, int]
-    thread: int
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the watchdog looks at.
-
-    Attributes:
-        steps: Those being taken, by their number.
-        begun: How many steps have begun so far.
-        empty_polls: How many polls so far waited, with nothing else to do, and brought nothing.
-        thread: The thread that began the last step, None before the first.
-        assignments: How often partitions have been assigned.
-        lagging: By assigned partition that is behind its end, its position (None: not told yet) and that end.
-        broker_answers: Whether a broker has told the ends lately.
-        stopping: Whether the worker was told to stop.
-    """
-
-    steps: Mapping[int, Step]
-    begun: int
-    empty_polls: int
-    thread: int | None
-    assignments: int
-    lagging: Mapping[int, tuple[int | None, int]]
-    broker_answers: bool
-    stopping: bool
 
 
 class Telemetry:

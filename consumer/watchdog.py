@@ -17,7 +17,8 @@ from typing import Final
 
 from consumer.lag import LagProbe
 from consumer.settings import ConsumerSettings
-from consumer.telemetry import Telemetry, View
+from consumer.telemetry import Telemetry
+from consumer.view import View
 from shared.errors import ExitCode, StalledError
 from shared.stop import Stop
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from consumer.settings import ConsumerSettings
-from consumer.telemetry import Step, Telemetry, View
+from consumer.telemetry import Telemetry
+from consumer.view import Step, View
 from consumer.watchdog import Judge, Patience, Verdict, Watchdog
 from shared.settings import load
 from shared.stop import Stop
