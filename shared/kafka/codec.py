@@ -284,21 +284,57 @@ def _bounds(body: bytes) -> list[int]:
 
 def _varint_column(bytes_: NDArray[np.uint8], at: _Ints) -> tuple[_Ints, _Ints]:
     """The number at each position, and where each next field begins; ValueError beyond three bytes."""
-    number = bytes_[at].astype(np.int64)
-    more = number >= 128
-    at = at + 1
+    # A record batch of a busy topic has under a hundred records: what counts is how many arrays are made.
+    first = bytes_.take(at)
+    if first.max() < 128:
+        return _one_byte_numbers().take(first), at + 1
+    second = bytes_.take(at + 1)
+    number = first.astype(np.int64)
+    if first.min() >= 128 and second.max() < 128:
+        number += second.astype(np.int64) << 7
+        number -= 128
+        return (number >> 1) ^ -(number & 1), at + 2
+    more = first >= 128
+    number = np.where(more, (number & 127) | (second.astype(np.int64) << 7), number)
+    at = at + 1 + more
+    more &= second >= 128
     if more.any():
-        second = bytes_[at].astype(np.int64)
-        number = np.where(more, (number & 127) | (second << 7), number)
+        third = bytes_.take(at).astype(np.int64)
+        if (third[more] >= 128).any():
+            raise ValueError("long numbers")
+        number = np.where(more, (number & 0x3FFF) | (third << 14), number)
         at = at + more
-        more &= second >= 128
-        if more.any():
-            third = bytes_[at].astype(np.int64)
-            if (third[more] >= 128).any():
-                raise ValueError("long numbers")
-            number = np.where(more, (number & 0x3FFF) | (third << 14), number)
-            at = at + more
     return (number >> 1) ^ -(number & 1), at
+
+
+@functools.cache
+def _one_byte_numbers() -> _Ints:
+    numbers = np.arange(128)
+    return (numbers >> 1) ^ -(numbers & 1)
+
+
+@functools.cache
+def _offset_deltas() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """First byte, second byte and length of each row's number, for as many as two bytes have."""
+    encoded = _varints()[: 1 << 13]
+    lengths = np.array(list(map(len, encoded)), dtype=np.uint8)
+    padded = np.frombuffer(b"".join(text.ljust(2, _ZERO) for text in encoded), dtype=np.uint8)
+    return padded[::2].copy(), padded[1::2].copy(), lengths
+
+
+def _behind_rising_offsets(bytes_: NDArray[np.uint8], at: _Ints) -> _Ints | None:
+    """Where the fields behind the offset deltas begin when these are 0, 1, 2 ...; None when they are not.
+
+    They are where nothing was compacted away.
+    """
+    first, second, lengths = _offset_deltas()
+    count = len(at)
+    if count > len(first) or (bytes_.take(at) != first[:count]).any():
+        return None
+    # Those of one byte come first.
+    if count > 64 and (bytes_.take(at[64:] + 1) != second[64:count]).any():
+        return None
+    return at + lengths[:count]
 
 
 def _slices(body: bytes, lengths: _Ints, starts: _Ints) -> tuple[list[bytes | None], _Ints]:
@@ -326,7 +362,12 @@ def _decode_by_column(body: bytes, count: int, base_offset: int, first_timestamp
         if (at + lengths != bounds[1:]).any():
             return None
         deltas, at = _varint_column(data, at + 1)  # after the attributes, which are unused
-        offsets, at = _varint_column(data, at)
+        behind = _behind_rising_offsets(data, at)
+        if behind is None:
+            numbers, at = _varint_column(data, at)
+            offsets = (numbers + base_offset).tolist()
+        else:
+            offsets, at = list(range(base_offset, base_offset + count)), behind
         lengths, at = _varint_column(data, at)
         keys, at = _slices(body, lengths, at)
         lengths, at = _varint_column(data, at)
@@ -341,4 +382,4 @@ def _decode_by_column(body: bytes, count: int, base_offset: int, first_timestamp
     if (at != bounds[1:]).any():
         return None
     timestamps = (deltas + first_timestamp).tolist() if deltas.any() else [first_timestamp] * count
-    return Decoded((offsets + base_offset).tolist(), timestamps, keys, values, headers)
+    return Decoded(offsets, timestamps, keys, values, headers)
