@@ -343,7 +343,7 @@ class Writer:
             self._learn_partitions(topic)
 
     def _learn_partitions(self, topic: str) -> None:
-        """Lets the client know where a topic's partitions are: what is written at once would else wait forever."""
+        """Lets the client know where a topic's partitions are; what is written before would wait forever."""
         with translated(f"looking up topic {topic!r}"):
             self._producer.partitions_for(topic)
 
