@@ -23,6 +23,7 @@ _START_SECONDS = 60
 # Some builds of the image refuse storage that they have formatted already: started again, it needs no set-up.
 _COMMAND = """sh -c '
   kafka=/opt/kafka
+  export KAFKA_LOG4J=$kafka/config/log4j2.yaml
   if [ -e /tmp/set-up ]; then exec $kafka/bin/kafka-server-start.sh $kafka/config/server.properties; fi
   touch /tmp/set-up && exec /etc/kafka/docker/run
 '"""
@@ -166,6 +167,9 @@ def own_broker(advertised: int | None = None) -> Iterator[OwnBroker]:
         container.start()
     except DockerException as error:
         give_up(f"no Docker ({error}); {_REMEDY}")
+    except KeyboardInterrupt:
+        container.stop()
+        raise
     try:
         address = f"127.0.0.1:{port}"
         settings = KafkaSettings(bootstrap_servers=address, broker_timeout=_START_SECONDS)

@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -30,12 +29,12 @@ class Zombie:
 
     Attributes:
         guarantee: Of its deployment.
-        process: Its number.
+        worker: Its number there.
         woken: When it went on, in seconds since the epoch.
     """
 
     guarantee: str
-    process: int
+    worker: int
     woken: float
 
 
@@ -79,12 +78,13 @@ class Scene:
             for deployment in self.deployments
             if (process := deployment.signal_worker(worker, signal.SIGSTOP)) is not None
         ]
-        return [partial(self._wake, deployment, process) for deployment, process in stopped]
+        return [partial(self._wake, deployment, worker, process) for deployment, process in stopped]
 
-    def _wake(self, deployment: Deployment, process: int) -> None:
-        with suppress(ProcessLookupError):
+    def _wake(self, deployment: Deployment, worker: int, process: int) -> None:
+        # It may have been killed while it stood still.
+        if deployment.owns(process):
+            self.zombies.append(Zombie(deployment.names.guarantee, worker, time.time()))
             os.kill(process, signal.SIGCONT)
-            self.zombies.append(Zombie(deployment.names.guarantee, process, time.time()))
 
     def join(self) -> Sequence[Undo]:
         """Starts one more member of each deployment."""

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from shared.deadline import Deadline
+from shared.errors import ExitCode
 from tests.chaos.harness.topics import PARTITIONS
 from tests.support.commands import ROOT, environment
 
 #: What a process says that is told that it lost what it held, or that is fenced.
-_REFUSED = ("The batch is undone", "The batch is scored again", "Another instance has taken over", "Revoked")
+_REFUSED = ("The batch is undone", "The batch is scored again", "Revoked partitions")
 _REFUSED_SECONDS = 10.0
 
 
@@ -68,9 +69,9 @@ class Member:
         """The process of each worker that runs, by the worker's number."""
         started = [entry for entry in self.said if entry.get("message") == "Worker started"]
         latest = {int(entry["worker"]): int(entry["pid"]) for entry in started}
-        return {number: process for number, process in latest.items() if self._runs(process)}
+        return {number: process for number, process in latest.items() if self.runs(process)}
 
-    def _runs(self, process: int) -> bool:
+    def runs(self, process: int) -> bool:
         """Whether it is still a process of this command: its number may be another's by now."""
         with suppress(OSError):
             return os.getsid(process) == self.process.pid
@@ -79,7 +80,7 @@ class Member:
     def _processes(self) -> list[int]:
         """Whatever runs in its session."""
         numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-        return [number for number in numbers if self._runs(number)]
+        return [number for number in numbers if self.runs(number)]
 
     @property
     def partitions(self) -> set[int]:
@@ -186,6 +187,10 @@ class Deployment:
         """The process of a worker; None while it does not run."""
         return self.supervisor.workers.get(number)
 
+    def owns(self, process: int) -> bool:
+        """Whether a process runs that one of its members has started."""
+        return any(member.runs(process) for member in self.members)
+
     def signal_worker(self, number: int, what: int) -> int | None:
         """Sends a signal to a worker; returns its process, or None while it does not run."""
         process = self.worker(number)
@@ -206,8 +211,8 @@ class Deployment:
         self._killed = False
 
     def restart_in_turn(self) -> None:
-        """Asks for a rolling restart."""
-        with suppress(ProcessLookupError):
+        """Asks for a rolling restart, unless it is only just starting, and knows no signals yet."""
+        if self.supervisor.workers:
             self.supervisor.process.send_signal(signal.SIGHUP)
 
     def join(self, number: int) -> Member:
@@ -221,14 +226,17 @@ class Deployment:
             entry.get("message") == "Worker started" for member in self.members for entry in member.said
         )
 
-    def was_refused(self, since: float) -> bool:
-        """Whether one of its processes said, soon after a moment, that what it held no longer counts."""
+    def was_refused(self, worker: int, since: float) -> bool:
+        """Whether a worker said soon after a moment that what it held is void, or ended as fenced."""
         return any(
-            word in str(entry.get("message"))
-            and since <= datetime.fromisoformat(str(entry["time"])).timestamp() <= since + _REFUSED_SECONDS
+            entry.get("worker") == worker
+            and since <= _time_of(entry) <= since + _REFUSED_SECONDS
+            and (
+                str(entry.get("message")).startswith(_REFUSED)
+                or entry.get("exit_code") == ExitCode.FENCED_OR_STALLED
+            )
             for member in self.members
             for entry in member.said
-            for word in _REFUSED
         )
 
     def end(self, seconds: float) -> list[int | None]:
@@ -245,3 +253,7 @@ class Deployment:
         """Kills whatever is left of it."""
         for member in self.members:
             member.destroy()
+
+
+def _time_of(entry: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(str(entry["time"])).timestamp()

@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds of silence after which the group misses a member; the plan's stops are longer.
 SESSION: Final = 3.0
-_TRANSACTION_SECONDS: Final = 5
+# Longer than the broker is away: what times out in between has been seen to leave its partitions blocked, by the
+# broker's own doing (the coordinator says that the abort is complete, and no partition has its marker).
+_TRANSACTION_SECONDS: Final = 15
 _POISON_SHARE: Final = 0.02
 _START_SECONDS: Final = 60.0
 #: From the last event on, until every event must have been answered.
@@ -301,7 +303,7 @@ class Run:
             starts=deployment.starts,
             restarts=deployment.ended,
             zombies=len(zombies),
-            fenced=sum(deployment.was_refused(zombie.woken) for zombie in zombies),
+            fenced=sum(deployment.was_refused(zombie.worker, zombie.woken) for zombie in zombies),
             exit_codes=codes,
         )
 
