@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds of silence after which the group misses a member; the plan's stops are longer.
 SESSION: Final = 3.0
-# Longer than the broker is away: what times out in between has been seen to leave its partitions blocked, by the
-# broker's own doing (the coordinator says that the abort is complete, and no partition has its marker).
+# Longer than the broker is away. What expires while Kafka 4.3.1 starts can block its partitions for good: the
+# coordinator writes that the abort is complete, and no partition gets its marker.
 _TRANSACTION_SECONDS: Final = 15
 _POISON_SHARE: Final = 0.02
 _START_SECONDS: Final = 60.0
