@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -24,6 +25,8 @@ MIN_INT64: Final = -(2**63)
 MAX_INT64: Final = 2**63 - 1
 # An id is copied into every prediction; a longer one could make a prediction too large for its topic.
 MAX_ID_LENGTH: Final = 1024
+# Characters of a value that a sentence shows.
+_MAX_SHOWN: Final = 60
 
 # Any name but one that JSON would have to escape.
 FieldName = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f]+$')]
@@ -299,7 +302,23 @@ def _shown(value: object, *, exactly: bool = False) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float) and not exactly:
         value = _like_float64(value)
-    return _shortened(repr(value))
+    return _shortened(repr(_beginning(value, [_MAX_SHOWN + 1])))
+
+
+def _beginning(value: object, left: list[int]) -> object:
+    """As much of a list or an object as can be shown: an event may hold a million values in place of one.
+
+    Args:
+        value: Any JSON value.
+        left: How many values may be shown yet, each of which takes a character or more.
+    """
+    left[0] -= 1
+    if isinstance(value, list):
+        return [_beginning(one, left) for one in takewhile(lambda _: left[0] > 0, value)]
+    if isinstance(value, dict):
+        some = takewhile(lambda _: left[0] > 0, value.items())
+        return {name: _beginning(one, left) for name, one in some}
+    return value
 
 
 def _like_float64(number: float) -> float:
@@ -310,5 +329,5 @@ def _like_float64(number: float) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _shortened(text: str, limit: int = 60) -> str:
+def _shortened(text: str, limit: int = _MAX_SHOWN) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
