@@ -1,22 +1,32 @@
 """The command `python -m consumer`: scores events; with a subcommand, looks after a consumer."""
 
+import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from consumer import status, supervisor, worker
-from consumer.check import command as check
-from consumer.dead_letters import command as dead_letters
+from consumer import supervisor, worker
 from consumer.settings import ConsumerSettings
 from shared import logs
 from shared.command import Command, run
 from shared.settings import load
 
+
+def _main_of(module: str) -> Command:
+    """A module's `main`, imported when it is called: a worker that is started again needs none of them."""
+
+    def main(arguments: Sequence[str]) -> int:
+        command: Command = importlib.import_module(module).main
+        return command(arguments)
+
+    return main
+
+
 #: What `python -m consumer NAME` does; without a name it scores events.
 COMMANDS: Final[Mapping[str, Command]] = {
-    "check": check.main,
-    "status": status.main,
-    "dead-letters": dead_letters.main,
+    "check": _main_of("consumer.check.command"),
+    "status": _main_of("consumer.status"),
+    "dead-letters": _main_of("consumer.dead_letters.command"),
     # What a supervisor starts: nobody else can, and no help names it.
     "worker": worker.run_supervised,
 }

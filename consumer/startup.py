@@ -1,13 +1,15 @@
 """What must be true before the first event is read: topics that exist and fit each other."""
 
+import logging
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Final, cast
 
 from consumer.settings import ConsumerSettings, Guarantee
 from shared.dead_letters import MAX_HEADER_BYTES
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError
 from shared.kafka.connection import wait_for_broker
+from shared.kafka.errors import RecoverableError
 from shared.kafka.topics import (
     BrokerLimits,
     TopicInfo,
@@ -17,19 +19,37 @@ from shared.kafka.topics import (
     describe_topics,
 )
 
+logger = logging.getLogger(__name__)
+
+# Seconds before a broker that failed in the middle is asked again.
+_PAUSE: Final = 0.5
+
 
 def prepare_topics(settings: ConsumerSettings) -> TopicInfo:
     """Waits for the broker, creates missing topics when told to, and checks that all fit each other.
+
+    A broker that is restarted meanwhile is asked again.
 
     Returns:
         The input topic.
 
     Raises:
-        BrokerUnreachableError: No broker answered in time.
+        BrokerUnreachableError, RecoverableError: No broker answered in time.
         ConfigurationError: With what to change.
     """
     deadline = Deadline.after(settings.broker_timeout)
-    wait_for_broker(settings, deadline)
+    while True:
+        wait_for_broker(settings, deadline)
+        try:
+            return _prepare(settings, deadline)
+        except RecoverableError as error:
+            if deadline.passed:
+                raise
+            logger.warning("Waiting for Kafka: %s", error.message)
+            deadline.pause(_PAUSE)
+
+
+def _prepare(settings: ConsumerSettings, deadline: Deadline) -> TopicInfo:
     names = (settings.input_topic, *settings.written_topics)
     if settings.create_topics:
         _create(settings, deadline)

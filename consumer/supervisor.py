@@ -320,6 +320,8 @@ def run_workers(settings: ConsumerSettings, arguments: Sequence[str]) -> int:
     """
     stop = Stop()
     stop.on_signals()
+    # Asked for before there are workers, a restart is nothing; it must not end this process.
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
     # Here once, for all of them.
     partitions = prepare_topics(settings).partitions
     policy = Policy(settings.max_restarts, settings.stall_timeout, settings.shutdown_timeout)

@@ -12,14 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from consumer import startup
 from consumer.channel import Role
 from consumer.gathered import Gathered
 from consumer.policy import Policy, WorkerFailedError
+from consumer.settings import ConsumerSettings
 from consumer.supervisor import Supervisor
 from shared.deadline import Deadline
 from shared.errors import ExitCode
+from shared.kafka.errors import BrokerTroubleError
+from shared.kafka.topics import TopicInfo
+from shared.settings import load
 from shared.stop import Stop
-from tests.support.commands import ROOT
+from tests.support.commands import ROOT, command
 
 SCRIPT = ROOT / "tests/support/fake_worker.py"
 QUICK = {"first_pause": 0.01, "longest_pause": 0.05}
@@ -281,3 +286,37 @@ def test_pauses_double_up_to_the_longest_and_are_spread() -> None:
     policy = Policy(10, 60.0, 20.0)
     assert [policy.pause(failures, 1.0) for failures in (1, 2, 3, 6, 7, 1_000)] == [0.5, 1, 2, 16, 30, 30]
     assert policy.pause(3, 0.0) == 1.5
+
+
+def test_a_worker_is_started_by_nobody_but_its_supervisor() -> None:
+    done = command("consumer", "worker", "--model", "models/threshold")
+    assert done.code == ExitCode.USAGE
+    assert "started by its supervisor" in done.errors
+
+
+def test_events_are_not_counted_over_several_processes() -> None:
+    done = command("consumer", "--model", "models/threshold", "--workers", "2", "--max-events", "5")
+    assert done.code == ExitCode.USAGE
+    assert "--max-events counts the events of one process" in done.errors
+
+
+def test_a_broker_that_fails_while_the_topics_are_looked_at_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[int] = []
+
+    def prepare(settings: ConsumerSettings, _: Deadline) -> TopicInfo:
+        tries.append(1)
+        if len(tries) < 3:
+            raise BrokerTroubleError("it is being restarted")
+        return TopicInfo(settings.input_topic, 6, {})
+
+    monkeypatch.setattr(startup, "_PAUSE", 0)
+    monkeypatch.setattr(startup, "_prepare", prepare)
+    monkeypatch.setattr(startup, "wait_for_broker", lambda *_: None)
+    settings = load(ConsumerSettings, ["--model", "models/threshold"], "consumer")
+    assert startup.prepare_topics(settings).partitions == 6
+    settings = settings.model_copy(update={"broker_timeout": 0.0})
+    tries.clear()
+    with pytest.raises(BrokerTroubleError):
+        startup.prepare_topics(settings)

@@ -3,9 +3,11 @@
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from shared.stop import Stop
 from tests.support.commands import ROOT
 
 DEAF = """
@@ -57,3 +59,12 @@ def test_a_process_that_does_not_stop_is_ended(timeout: str, signals: list[int],
             # A second signal that came before the first one was noted would be taken for it.
             process.stdout.readline()
         assert process.wait(10) == code
+
+
+def test_another_thread_can_do_what_sigterm_does() -> None:
+    stop = Stop()
+    stop.begin()
+    thread = threading.Thread(target=stop.terminate)
+    thread.start()
+    thread.join()
+    assert (stop.requested, stop.terminated, stop.interrupted) == (True, True, False)
