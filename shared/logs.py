@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from shared.visible import visible
+
 LogFormat = Literal["auto", "human", "json"]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
 
@@ -34,7 +36,8 @@ def set_up(style: LogFormat = "auto", level: str = "INFO", **fields: object) -> 
     handler = logging.StreamHandler()
     handler.setFormatter(_Human() if human else _Json())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    # The client tells of every connection at INFO; what matters of it comes as a warning.
+    # The client tells of every connection at INFO, and of passwords at DEBUG: its options and the bytes that
+    # it sends. What matters of it comes as a warning, whatever level is asked for.
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
     handler.addFilter(_Calm("kafka"))
     handler.addFilter(_Fields(fields))
@@ -84,13 +87,18 @@ class _Fields(logging.Filter):
         return True
 
 
+def _safe(text: str) -> str:
+    """The text without what a terminal would obey, its lines kept: names and values may be a stranger's."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         extra = " ".join(f"{name}={value}" for name, value in _extra(record).items())
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         line = f"{at} {level}{record.getMessage()}{'  ' + extra if extra else ''}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return _safe(f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line)
 
 
 class _Json(logging.Formatter):

@@ -68,7 +68,6 @@ def load(settings: type[S], arguments: Sequence[str], program: str) -> S:
     try:
         source: Any = CliSettingsSource(
             settings,
-            cli_parse_args=list(arguments),
             cli_prog_name=program,
             cli_kebab_case=True,
             cli_implicit_flags=True,
@@ -76,7 +75,10 @@ def load(settings: type[S], arguments: Sequence[str], program: str) -> S:
             cli_hide_none_type=True,
             formatter_class=partial(_HelpFormatter, _names_of_choices(settings)),
         )
-        return settings(_cli_settings_source=source)
+        parser = source.root_parser
+        # argparse repeats an argument that it does not know, and a slip of the pen may hold a password.
+        parser.error = partial(_say_without_secrets, parser.error)
+        return settings(_cli_settings_source=source(args=list(arguments)))
     except ValidationError as error:
         raise ConfigurationError(_explain(settings, error), hint=f"See {program} --help.") from error
     except SettingsError as error:
@@ -105,6 +107,11 @@ def secrets_in(arguments: Sequence[str]) -> list[str]:
 def color_wanted(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether standard error is a terminal that wants colour and live progress (NO_COLOR, TERM=dumb)."""
     return sys.stderr.isatty() and "NO_COLOR" not in environment and environment.get("TERM") != "dumb"
+
+
+def _say_without_secrets(say: Callable[[str], None], message: str) -> None:
+    words = "|".join(_SECRET_WORDS)
+    say(re.sub(rf"(?i)(\w*(?:{words})\w*=)(?!@)\S+", r"\1***", message))
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

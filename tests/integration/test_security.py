@@ -188,12 +188,12 @@ def asked(reached: list[str]) -> Finished:
     return command("producer", *reached, "--lesson", "--broker-timeout", "10", "--log-level", "debug")
 
 
-def connecting(address: str, seconds: float = 10, **options: str | Path) -> str:
+def connecting(address: str, **options: str | Path) -> str:
     """The error of connecting so, as every command does first."""
     given = {name: str(value) for name, value in options.items()}
-    settings = KafkaSettings(bootstrap_servers=address, kafka_option=given, broker_timeout=seconds)
+    settings = KafkaSettings(bootstrap_servers=address, kafka_option=given, broker_timeout=2)
     with pytest.raises((ConfigurationError, BrokerUnreachableError)) as raised:
-        wait_for_broker(settings, Deadline.after(seconds))
+        wait_for_broker(settings, Deadline.after(settings.broker_timeout))
     return str(raised.value)
 
 
@@ -242,8 +242,8 @@ def test_a_mechanism_that_is_not_offered_is_a_sentence(broker: SecureBroker) -> 
 def test_the_wrong_port_is_a_sentence(broker: SecureBroker) -> None:
     trusted = broker.authority.certificate
     assert "speaks TLS on this port" in connecting(broker.encrypted)
-    assert "perhaps it wants a user and a password" in connecting(broker.clear, seconds=1)
-    tls = connecting(broker.open, seconds=1, security_protocol="SSL", ssl_cafile=trusted)
+    assert "perhaps it wants a user and a password" in connecting(broker.clear)
+    tls = connecting(broker.open, security_protocol="SSL", ssl_cafile=trusted)
     assert "perhaps it does not speak TLS on this port" in tls
 
 

@@ -71,3 +71,37 @@ def test_the_client_s_chatter_is_left_out(style: LogFormat, capsys: pytest.Captu
     set_up(style, "ERROR")
     logging.getLogger("kafka.conn").warning("again")
     assert "again" not in capsys.readouterr().err
+
+
+def test_a_terminal_is_never_told_what_an_event_would_have_it_do(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("human")
+    hostile = "\x1b]0;owned\x07 \u202e \udcff"
+    try:
+        int(hostile)
+    except ValueError:
+        logger.exception("broken by %s", hostile, extra={"field": hostile})
+    said = capsys.readouterr().err
+    assert r"\x1b]0;owned\x07 \u202e \udcff" in said
+    assert all(line.isprintable() for line in said.splitlines())
+    assert "Traceback" in said.splitlines()[1]
+
+
+def test_the_client_library_is_never_heard_at_debug_where_it_tells_passwords(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_up("json", "debug")
+    logger.debug("heard")
+    logging.getLogger("kafka.admin.client").debug("Starting with sasl_plain_password=%s", "secret")
+    logging.getLogger("kafka.net.connection").info("request %s", "secret")
+    said = capsys.readouterr().err
+    assert "heard" in said
+    assert "secret" not in said
+
+
+def test_fields_of_the_process_stand_in_every_line_that_has_none_of_the_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_up("json", worker=2)
+    logger.info("its own")
+    logger.info("another's", extra={"worker": 1})
+    assert [json.loads(line)["worker"] for line in capsys.readouterr().err.splitlines()] == [2, 1]

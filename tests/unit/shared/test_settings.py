@@ -10,7 +10,7 @@ from pydantic_settings import CliPositionalArg
 
 from shared.command import run
 from shared.errors import ConfigurationError, ExitCode
-from shared.settings import CommandSettings, color_wanted, load, shown
+from shared.settings import CommandSettings, color_wanted, load, secrets_in, shown
 
 PROGRAM = "python -m example"
 
@@ -198,3 +198,56 @@ def test_colour_is_for_terminals_that_want_it(
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
     assert color_wanted(environment) is wanted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--kafka-option", "sasl_plain_password=hunter2"], ["sasl_plain_password"]),
+        (["--kafka-option=sasl_plain_password=hunter2"], ["sasl_plain_password"]),
+        (["--kafka-option", "ssl_password=@/run/secrets/key"], []),
+        (["--kafka-option", "security_protocol=SASL_SSL"], []),
+        (["--kafka-option", "proxy_url=http://proxy:3128"], []),
+        (["--kafka-option", "proxy_url=http://me:hunter2@proxy:3128"], ["proxy_url"]),
+    ],
+)
+def test_secrets_on_the_command_line_are_named(arguments: list[str], found: list[str]) -> None:
+    assert secrets_in(arguments) == found
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        '["hunter2"]',
+        '{"sasl_plain_password": ["hunter2"]}',
+        '{"sasl_plain_password": "hunter2"',
+        '{"proxy_url": {"http://me:hunter2@proxy": 1}}',
+        "sasl_plain_password=hunter2",
+    ],
+)
+def test_options_that_cannot_be_read_are_not_quoted(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_CLIENT_OPTION", given)
+    assert "hunter2" not in complaint("in.csv")
+
+
+def test_a_proxys_address_is_masked_with_its_password() -> None:
+    settings = loaded("in.csv", "--client-option", "proxy_url=http://me:hunter2@proxy")
+    assert "hunter2" not in str(shown(settings))
+
+
+@pytest.mark.parametrize(
+    "mistaken",
+    [
+        ("--client-optoin", "sasl_plain_password=hunter2"),
+        ("--client-optoin=sasl_plain_password=hunter2",),
+        ("in.csv", "sasl_plain_password=hunter2"),
+        ("--client-option", "sasl_plain_password"),
+    ],
+)
+def test_a_slip_of_the_pen_does_not_print_a_password(
+    mistaken: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises((SystemExit, ConfigurationError)) as caught:
+        loaded("in.csv", *mistaken)
+    said = capsys.readouterr()
+    assert "hunter2" not in said.out + said.err + str(caught.value)
