@@ -11,7 +11,7 @@ from tests.benchmarks.contenders import AT_LEAST_ONCE, BOTH, CONTENDERS, Contend
 from tests.benchmarks.contenders.environment import make_own_python
 from tests.benchmarks.measure import Run, run, typical
 from tests.benchmarks.report import Row, show
-from tests.benchmarks.workload import consumer_options, output_topics, preload, write_model
+from tests.benchmarks.workload import consumer_options, delete_topics, output_topics, preload, write_model
 
 NAIVE: Final = ("confluent_naive", AT_LEAST_ONCE)
 # Of the CPU seconds, those that a longer run took more.
@@ -78,6 +78,7 @@ def measure(bootstrap: str, count: int, rounds: int, taking_part: Sequence[Entry
         for _ in range(rounds):
             for entry, results in runs.items():
                 results.append(run_entry(bootstrap, source, count, entry, model))
+    delete_topics(bootstrap, source)
     return {entry: typical(results) for entry, results in runs.items()}
 
 
