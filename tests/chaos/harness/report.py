@@ -4,26 +4,19 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tests.chaos.harness.plan import Step
-from tests.chaos.harness.run import Outcome, Verdict
+from tests.chaos.harness.run import Outcome
 from tests.chaos.harness.service import by_step, longest, pauses, pauses_of_partitions
-from tests.chaos.harness.verify import ALLOWED_AT_LEAST_ONCE, Fault, Finding
+from tests.chaos.harness.verify import Fault
 
-_EXACTLY_ONCE: Final = "exactly-once"
 _NAME_WIDTH: Final = 36
 _WIDTH: Final = 16
-
-
-def breaches(verdict: Verdict) -> list[Finding]:
-    """What breaks the deployment's own guarantee."""
-    allowed = frozenset() if verdict.guarantee == _EXACTLY_ONCE else ALLOWED_AT_LEAST_ONCE
-    return verdict.findings.broken(allowed)
 
 
 def failures(outcome: Outcome) -> list[str]:
     """Why the run has failed, a sentence each; none when it has not."""
     found = []
     for verdict in outcome.verdicts:
-        broken = breaches(verdict)
+        broken = verdict.broken
         if broken:
             found.append(f"{verdict.guarantee}: {len(broken)} faults, the first: {broken[0]}")
         if verdict.drained is None:
@@ -98,7 +91,7 @@ def evidence(outcome: Outcome) -> Iterator[tuple[str, str]]:
     it, in milliseconds since the epoch.
     """
     for verdict in outcome.verdicts:
-        found = breaches(verdict)
+        found = verdict.broken
         yield f"{verdict.guarantee}-findings.txt", "".join(f"{finding}\n" for finding in found)
         findings = verdict.findings
         answers = [(answer, "scored") for answer in findings.predictions]

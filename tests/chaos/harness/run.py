@@ -21,12 +21,21 @@ from tests.chaos.harness.plan import Step
 from tests.chaos.harness.proxy import Proxy
 from tests.chaos.harness.service import Answered
 from tests.chaos.harness.topics import Observer, Topics
-from tests.chaos.harness.verify import Contents, Fault, Findings, Place, Record, verify
+from tests.chaos.harness.verify import (
+    ALLOWED_AT_LEAST_ONCE,
+    Contents,
+    Finding,
+    Findings,
+    Place,
+    Record,
+    verify,
+)
 from tests.support.broker import OwnBroker, free_port, own_broker, unique
 from tests.support.commands import ROOT, environment
 
 logger = logging.getLogger(__name__)
 
+EXACTLY_ONCE: Final = "exactly-once"
 #: Seconds of silence after which the group misses a member; the plan's stops are longer.
 SESSION: Final = 3.0
 # Longer than the broker is away. What expires while Kafka 4.3.1 starts can block its partitions for good: the
@@ -88,6 +97,12 @@ class Verdict:
     zombies: int
     fenced: int
     exit_codes: Sequence[int | None]
+
+    @property
+    def broken(self) -> list[Finding]:
+        """What breaks the deployment's own guarantee."""
+        exact = self.guarantee == EXACTLY_ONCE
+        return self.findings.broken(frozenset() if exact else ALLOWED_AT_LEAST_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +211,7 @@ class Run:
         self._topics = Topics(broker.address)
         names = [
             Names(guarantee, self._source, f"{self._source}-{guarantee}")
-            for guarantee in ("exactly-once", "at-least-once")
+            for guarantee in (EXACTLY_ONCE, "at-least-once")
         ]
         self._targets = [topic for name in names for topic in (name.predictions, name.letters)]
         self._topics.make(self._source, self._targets)
@@ -235,9 +250,7 @@ class Run:
         except RunError:
             self._keep_data()
             raise
-        if any(
-            verdict.drained is None or Fault.LOST in verdict.findings.counts for verdict in outcome.verdicts
-        ):
+        if any(verdict.drained is None or verdict.broken for verdict in outcome.verdicts):
             self._keep_data()
         return outcome
 
