@@ -27,6 +27,7 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
     Example:
       python -m consumer --model models/churn --create-topics
       python -m consumer --model models/churn --guarantee at-least-once --until-idle 5
+      python -m consumer --model models/churn --workers 3
       python -m consumer --model models/churn --watch-model 10 --shadow models/churn-linear
       python -m consumer dead-letters list --since 2h
     """
