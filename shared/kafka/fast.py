@@ -14,6 +14,7 @@ reader and the writer use the public calls (shared/kafka/choice.py).
 
 import functools
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -24,7 +25,7 @@ from kafka import errors as client
 from kafka.consumer.fetcher import Fetcher
 from kafka.coordinator.base import MemberState
 from kafka.net.compat import KafkaNetClient
-from kafka.net.transport import KafkaTCPTransport
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.producer.future import FutureProduceResult
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.transaction_manager import (
@@ -80,6 +81,7 @@ _MAGIC_AT = MemoryRecords.MAGIC_OFFSET
 _CONTROL_AT = DefaultRecordBatch.ATTRIBUTES_OFFSET + 1
 _CONTROL = DefaultRecordBatch.CONTROL_MASK
 _RECEIVE_BYTES = 1 << 20
+_TLS_RECORD_BYTES = 16 << 10
 
 
 class ColumnBatch(DefaultRecordBatch):  # type: ignore[misc]  # the library has no types
@@ -165,7 +167,7 @@ def receive_at_once(consumer: KafkaConsumer) -> None:
 
     Each receive hands the interpreter's lock over and back. While another thread computes, that takes up
     to sys.getswitchinterval() (5 ms), and the next fetch would trickle in at under 1 MB a second.
-    Connections with TLS stay as they are: their records have 16 KiB at most.
+    With TLS a receive gives one record, of 16 KiB at most, and what is decrypted has to be taken in full.
     """
     manager = consumer._client._manager
     build = manager._build_transport
@@ -174,6 +176,8 @@ def receive_at_once(consumer: KafkaConsumer) -> None:
         transport = await build(*arguments, **options)
         if type(transport) is KafkaTCPTransport:
             transport._sock_recv = functools.partial(_receive, transport._sock)
+        elif type(transport) is KafkaSSLTransport:
+            transport._sock_recv = functools.partial(_receive_tls, transport._sock)
         return transport
 
     manager._build_transport = build_transport
@@ -197,6 +201,19 @@ def _receive(sock: socket.socket) -> tuple[bytes, Exception | None]:
     except OSError as error:
         return b"", client.KafkaConnectionError(error)
     return data, None if data else client.KafkaConnectionError("socket disconnected")
+
+
+def _receive_tls(sock: ssl.SSLSocket) -> tuple[bytes, Exception | None]:
+    """As `_receive`, record by record, until the socket has no more."""
+    received: list[bytes] = []
+    try:
+        while data := sock.recv(_TLS_RECORD_BYTES):
+            received.append(data)
+    except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return b"".join(received), None
+    except OSError as error:
+        return b"".join(received), client.KafkaConnectionError(error)
+    return b"".join(received), client.KafkaConnectionError("socket disconnected")
 
 
 def fetch_position(consumer: KafkaConsumer, tp: TopicPartition) -> int | None:
