@@ -105,6 +105,11 @@ def test_all_that_would_refuse_the_start_is_found_at_once() -> None:
     assert "max.message.bytes" in str([one.change for one in topic_findings(settings(), known)])
 
 
+def test_sizes_that_this_client_may_not_read_refuse_nothing() -> None:
+    known = {name: topic and replace(topic, configs={}) for name, topic in topics().items()}
+    assert {one.severity for one in topic_findings(settings(), known)} == {Severity.OK, Severity.WARN}
+
+
 class OneBroker(Cluster):
     """A cluster whose broker has these settings."""
 
