@@ -5,8 +5,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from consumer import supervisor, worker
+from consumer import worker
 from consumer.settings import ConsumerSettings
+from consumer.workers import supervisor
 from shared import logs
 from shared.command import Command, run
 from shared.settings import load

@@ -75,7 +75,7 @@ class Guard(Protocol):
 
 
 class Telemetry(Protocol):
-    """Who is told how it goes (consumer/telemetry.py)."""
+    """Who is told how it goes (consumer/operations/telemetry.py)."""
 
     def step(self, name: str, places: Mapping[int, int]) -> AbstractContextManager[None]:
         """Tells that a step is done for as long as the block runs."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from consumer.comparison import Comparison
-from consumer.recent import Recent
+from consumer.models.comparison import Comparison
+from consumer.models.recent import Recent
 from consumer.trace import handed_on
 from shared.dead_letters import Origin, headers_for, stub_of
 from shared.frame import Parsed
@@ -92,7 +92,7 @@ class Serving:
 
 
 class Models(Protocol):
-    """Where the model comes from that scores the next batch (`Serving`, or consumer/models.py)."""
+    """Where the model comes from that scores the next batch (`Serving`, or consumer/models/watch.py)."""
 
     @property
     def newest(self) -> Serving:

@@ -72,7 +72,7 @@ class Sink(Protocol):
 
 
 class Watch(Protocol):
-    """Who looks at how long a step takes (consumer/telemetry.py)."""
+    """Who looks at how long a step takes (consumer/operations/telemetry.py)."""
 
     def step(self, name: str, places: Mapping[int, int]) -> AbstractContextManager[None]:
         """Tells that a step is done for as long as the block runs.

@@ -8,17 +8,17 @@ from functools import cache
 from typing import Final
 
 from consumer.budget import Budget
-from consumer.channel import Channel, LastWords, Role
-from consumer.flight import load_shadow, scorer_in_flight
 from consumer.guard import RejectGuard
-from consumer.instance import claim
 from consumer.loop import Limits, Loop
+from consumer.models.flight import load_shadow, scorer_in_flight
+from consumer.operations.telemetry import Telemetry
+from consumer.operations.watchdog import watching
+from consumer.operations.web import serving
 from consumer.settings import ConsumerSettings, Guarantee
 from consumer.startup import prepare_topics
-from consumer.telemetry import Telemetry
 from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output
-from consumer.watchdog import watching
-from consumer.web import serving
+from consumer.workers.channel import Channel, LastWords, Role
+from consumer.workers.instance import claim
 from shared import logs
 from shared.deadline import Deadline
 from shared.errors import ExitCode, TandemError

@@ -7,8 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from consumer import watchdog
 from consumer.__main__ import main
+from consumer.operations import watchdog
 from consumer.scoring import Scored, StreamScorer
 from shared.command import run
 from shared.kafka.columns import RecordColumns

@@ -6,9 +6,9 @@ import pytest
 
 from consumer.budget import MOST_BATCHES, Budget
 from consumer.inbox import Inbox
-from consumer.instance import claim
 from consumer.settings import ConsumerSettings
 from consumer.startup import check_topics
+from consumer.workers.instance import claim
 from shared.dead_letters import MAX_HEADER_BYTES
 from shared.errors import ConfigurationError
 from shared.kafka.topics import TopicInfo

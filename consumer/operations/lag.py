@@ -4,7 +4,7 @@ import logging
 import threading
 from typing import Final
 
-from consumer.telemetry import Telemetry
+from consumer.operations.telemetry import Telemetry
 from shared.deadline import Deadline
 from shared.errors import TandemError
 from shared.kafka.connection import KafkaSettings

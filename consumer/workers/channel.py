@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from os import fstat
 from typing import Final
 
-from consumer.telemetry import WorkerSnapshot
+from consumer.operations.telemetry import WorkerSnapshot
 from shared.errors import ConfigurationError
 
 _STDIN: Final = 0

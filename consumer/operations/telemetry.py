@@ -14,10 +14,10 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from consumer import measures
-from consumer.comparison import Comparison
+from consumer.models.comparison import Comparison
+from consumer.operations import measures
+from consumer.operations.view import Step, View
 from consumer.scoring import Scored
-from consumer.view import Step, View
 from shared.metrics import Metrics, Snapshot
 from shared.models.directory import Model
 from shared.schema import Reason

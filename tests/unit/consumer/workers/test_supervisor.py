@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from consumer import startup
-from consumer.channel import Role
-from consumer.gathered import Gathered
-from consumer.policy import Policy, WorkerFailedError
 from consumer.settings import ConsumerSettings
-from consumer.supervisor import Supervisor
+from consumer.workers.channel import Role
+from consumer.workers.gathered import Gathered
+from consumer.workers.policy import Policy, WorkerFailedError
+from consumer.workers.supervisor import Supervisor
 from shared.deadline import Deadline
 from shared.errors import ExitCode
 from shared.kafka.errors import BrokerTroubleError
@@ -260,7 +260,7 @@ LONE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.unit.consumer.test_supervisor import Crew
+from tests.unit.consumer.workers.test_supervisor import Crew
 crew = Crew(Path({folder!r}), ["work"], ["work"])
 crew.wait_ready(0, 1)
 print("ready", flush=True)

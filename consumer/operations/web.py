@@ -20,9 +20,9 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any, Final, TypeAlias
 
-from consumer.measures import FAMILIES
+from consumer.operations.measures import FAMILIES
+from consumer.operations.telemetry import WorkerSnapshot
 from consumer.settings import ConsumerSettings
-from consumer.telemetry import WorkerSnapshot
 from shared.errors import ConfigurationError
 from shared.metrics import exposition, merge
 

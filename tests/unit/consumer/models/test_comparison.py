@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from consumer.comparison import compare
+from consumer.models.comparison import compare
 from shared.predict import Outcome
 from shared.schema import Reason, Rejection
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from pydantic import ValidationError
 
-from consumer.candidate import LiveTrial, load_candidate
+from consumer.models.candidate import LiveTrial, load_candidate
 from consumer.scoring import Serving
 from shared.errors import TandemError
 from shared.models.directory import MODEL_FILE, Declaration, Model, digest
@@ -30,7 +30,7 @@ Look: TypeAlias = tuple[str, tuple[tuple[str | int, ...], ...]]
 
 
 class ModelTelemetry(Protocol):
-    """What is told of models (consumer/telemetry.py)."""
+    """What is told of models (consumer/operations/telemetry.py)."""
 
     def model(self, model: Model, role: Role) -> None:
         """The model that scores in a role from the next batch on."""

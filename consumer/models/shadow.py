@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from consumer.comparison import compare
+from consumer.models.comparison import compare
 from consumer.scoring import (
     Kept,
     Models,
@@ -44,7 +44,7 @@ _QUICK_SECONDS: Final = 0.02
 
 
 class ShadowTelemetry(Protocol):
-    """What is told of the challenger (consumer/telemetry.py)."""
+    """What is told of the challenger (consumer/operations/telemetry.py)."""
 
     def shadow_running(self, running: bool) -> None:
         """Whether it scores or is switched off."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from consumer.candidate import LiveTrial, check_fit, load_candidate, try_on_events, try_out
-from consumer.recent import MOST_EVENTS, Recent
+from consumer.models.candidate import LiveTrial, check_fit, load_candidate, try_on_events, try_out
+from consumer.models.recent import MOST_EVENTS, Recent
 from shared.errors import ModelError
 from shared.models.directory import KINDS, read_model
 from shared.predict import Predictor

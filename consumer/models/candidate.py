@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from consumer.recent import Recent
+from consumer.models.recent import Recent
 from consumer.scoring import Serving
 from shared.errors import ModelError
 from shared.models.directory import Model

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from consumer import web
+from consumer.operations import web
+from consumer.operations.telemetry import Telemetry, WorkerSnapshot
+from consumer.operations.web import serving
 from consumer.settings import ConsumerSettings
-from consumer.telemetry import Telemetry, WorkerSnapshot
-from consumer.web import serving
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError
 from shared.settings import load
@@ -193,14 +193,14 @@ def test_what_is_no_request_is_refused_in_a_line(port: int, words: bytes, answer
 def test_a_slow_client_is_left_after_a_while(
     port: int, words: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.web._PATIENCE", 0.1)
+    monkeypatch.setattr("consumer.operations.web._PATIENCE", 0.1)
     assert say(port, words) == b""
 
 
 def test_a_client_that_says_a_byte_now_and_then_has_no_more_time_than_others(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.web._PATIENCE", 0.3)
+    monkeypatch.setattr("consumer.operations.web._PATIENCE", 0.3)
     deadline = Deadline.after(8)
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client, suppress(ConnectionError):
         while not deadline.passed:
@@ -212,7 +212,7 @@ def test_a_client_that_says_a_byte_now_and_then_has_no_more_time_than_others(
 def test_more_clients_at_once_than_there_is_room_for_are_turned_away_and_room_comes_back(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.web._PATIENCE", 1)
+    monkeypatch.setattr("consumer.operations.web._PATIENCE", 1)
     crowd = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(16)]
     try:
         assert say_or_closed(port) == b""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from consumer.channel import BEGIN, LastWords, Role, from_line, to_line
-from consumer.telemetry import WorkerSnapshot
+from consumer.operations.telemetry import WorkerSnapshot
+from consumer.workers.channel import BEGIN, LastWords, Role, from_line, to_line
 
 _CHUNK: Final = 1 << 16
 

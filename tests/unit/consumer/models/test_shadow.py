@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from consumer import shadow
+from consumer.models import shadow
+from consumer.models.shadow import MOST_FAILURES, Shadowed
 from consumer.scoring import Scored, Serving, StreamScorer
-from consumer.shadow import MOST_FAILURES, Shadowed
 from shared.kafka.columns import NewRecords, RecordColumns
 from shared.models.directory import KINDS
 from shared.predict import Predictor

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumer.lag import LagProbe
-from consumer.telemetry import Telemetry
+from consumer.operations.lag import LagProbe
+from consumer.operations.telemetry import Telemetry
 from shared.deadline import Deadline
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.errors import BrokerTroubleError
@@ -58,8 +58,8 @@ def telemetry() -> Telemetry:
 def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
     """Brokers that a probe asks without a pause; a test says what they answer."""
     brokers = Brokers([{0: 7}])
-    monkeypatch.setattr("consumer.lag.Reader", brokers.open)
-    monkeypatch.setattr("consumer.lag._PAUSE", 0.01)
+    monkeypatch.setattr("consumer.operations.lag.Reader", brokers.open)
+    monkeypatch.setattr("consumer.operations.lag._PAUSE", 0.01)
     return brokers
 
 

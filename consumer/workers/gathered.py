@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from consumer.measures import FAMILIES, READY
-from consumer.telemetry import WorkerSnapshot
+from consumer.operations.measures import FAMILIES, READY
+from consumer.operations.telemetry import WorkerSnapshot
 from shared.metrics import Snapshot, lasting, merge
 
 _NOT_YET: Final = "it has not started yet"

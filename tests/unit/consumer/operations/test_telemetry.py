@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumer.measures import FAMILIES
+from consumer.operations.measures import FAMILIES
+from consumer.operations.telemetry import LATELY, Telemetry
 from consumer.scoring import Scored, StreamScorer
-from consumer.telemetry import LATELY, Telemetry
 from shared.kafka.columns import RecordColumns
 from shared.metrics import exposition
 from shared.predict import Predictor

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from consumer.operations.telemetry import Telemetry
+from consumer.operations.view import Step, View
+from consumer.operations.watchdog import Judge, Patience, Verdict, Watchdog
 from consumer.settings import ConsumerSettings
-from consumer.telemetry import Telemetry
-from consumer.view import Step, View
-from consumer.watchdog import Judge, Patience, Verdict, Watchdog
 from shared.settings import load
 from shared.stop import Stop
 
@@ -206,8 +206,8 @@ def hanging() -> Iterator[Hanging]:
 def test_a_hanging_step_is_named_with_its_stack_the_loop_asked_to_stop_and_then_ended(
     hanging: Hanging, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.watchdog._PERIOD", 0.02)
-    monkeypatch.setattr("consumer.watchdog._GRACE", 0.1)
+    monkeypatch.setattr("consumer.operations.watchdog._PERIOD", 0.02)
+    monkeypatch.setattr("consumer.operations.watchdog._GRACE", 0.1)
     stop, ended = Stop(), threading.Event()
     watchdog = Watchdog(Patience(0.1, 0.1), hanging.telemetry, stop, end=ended.set)
     with caplog.at_level(logging.ERROR):
@@ -227,7 +227,7 @@ def test_a_hanging_step_is_named_with_its_stack_the_loop_asked_to_stop_and_then_
 
 
 def test_a_watch_that_is_over_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumer.watchdog._PERIOD", 0.01)
+    monkeypatch.setattr("consumer.operations.watchdog._PERIOD", 0.01)
     stop, telemetry, looked = Stop(), Telemetry(), threading.Event()
 
     def view() -> View:

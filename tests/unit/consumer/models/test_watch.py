@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from consumer import models
-from consumer.candidate import LiveTrial, load_candidate
-from consumer.models import WatchedModel, look_at
+from consumer.models import watch as module
+from consumer.models.candidate import LiveTrial, load_candidate
+from consumer.models.watch import WatchedModel, look_at
 from consumer.scoring import Serving
 from shared.deadline import Deadline
 from shared.models.directory import KINDS, Model
@@ -26,7 +26,7 @@ class Told:
         self.models: list[tuple[str, str]] = []
         self.swaps: list[str] = []
 
-    def model(self, model: Model, role: models.Role) -> None:
+    def model(self, model: Model, role: module.Role) -> None:
         self.models.append((model.id, role))
 
     def swap(self, outcome: str) -> None:
@@ -35,7 +35,7 @@ class Told:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_SETTLE_SECONDS", 0.01)
 
 
 def watch(directory: Path, told: Told, every: float = 60) -> WatchedModel:
@@ -50,7 +50,7 @@ def test_a_directory_that_does_not_change_is_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = watch(threshold_model(tmp_path / "model"), Told())
-    monkeypatch.setattr(models, "load_candidate", None)
+    monkeypatch.setattr(module, "load_candidate", None)
     before = watched.newest
     watched.look()
     assert watched.newest is before
@@ -167,15 +167,15 @@ def test_a_copy_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
     watched = watch(model, told)
     new = linear_model(tmp_path / "new", version="3", threshold=0.25)
     names = ["coefficients.json", "model.json"]
-    real = models.look_at
+    real = module.look_at
 
-    def looking(directory: Path) -> models.Look:
+    def looking(directory: Path) -> module.Look:
         found = real(directory)
         if names:
             shutil.copy(new / names[0], model / names.pop(0))
         return found
 
-    monkeypatch.setattr(models, "look_at", looking)
+    monkeypatch.setattr(module, "look_at", looking)
     watched.look()  # the copy begins behind its back
     watched.look()
     assert (id_of(watched), told.swaps, names) == ("linear@3", ["swapped"], [])
@@ -194,10 +194,10 @@ def test_a_directory_that_changes_while_it_is_read_is_read_again(
         change_model(model, version="3", description="written meanwhile")
         return candidate
 
-    monkeypatch.setattr(models, "load_candidate", loading)
+    monkeypatch.setattr(module, "load_candidate", loading)
     watched.look()
     assert (id_of(watched), told.swaps) == ("threshold@1", [])
-    monkeypatch.setattr(models, "load_candidate", real)
+    monkeypatch.setattr(module, "load_candidate", real)
     watched.look()
     assert (id_of(watched), told.swaps) == ("threshold@3", ["swapped"])
 

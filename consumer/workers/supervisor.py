@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from consumer.channel import Role
-from consumer.gathered import Gathered
-from consumer.instance import claim
-from consumer.policy import FATAL, STOPPED, Policy, WorkerFailedError, described, exit_code_of
-from consumer.process import WorkerProcess
+from consumer.operations.web import serving
 from consumer.settings import ConsumerSettings
 from consumer.startup import prepare_topics
-from consumer.web import serving
+from consumer.workers.channel import Role
+from consumer.workers.gathered import Gathered
+from consumer.workers.instance import claim
+from consumer.workers.policy import FATAL, STOPPED, Policy, WorkerFailedError, described, exit_code_of
+from consumer.workers.process import WorkerProcess
 from shared.deadline import Deadline
 from shared.errors import ExitCode
 from shared.stop import Stop

@@ -5,13 +5,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
-from consumer.candidate import LiveTrial
 from consumer.loop import Scorer
-from consumer.models import ModelTelemetry, Role, WatchedModel
-from consumer.recent import Recent
+from consumer.models.candidate import LiveTrial
+from consumer.models.recent import Recent
+from consumer.models.shadow import Shadowed, ShadowTelemetry
+from consumer.models.watch import ModelTelemetry, Role, WatchedModel
 from consumer.scoring import Models, Serving, Sizer, StreamScorer
 from consumer.settings import ConsumerSettings
-from consumer.shadow import Shadowed, ShadowTelemetry
 from shared.predict import Predictor
 
 # Of the time that one batch may take, what the shadow may have of it in any case.
@@ -19,7 +19,7 @@ _SHADOW_SHARE: Final = 1 / 4
 
 
 class FlightTelemetry(ModelTelemetry, ShadowTelemetry, Protocol):
-    """What is told of both models (consumer/telemetry.py)."""
+    """What is told of both models (consumer/operations/telemetry.py)."""
 
 
 def load_shadow(settings: ConsumerSettings) -> Predictor | None:

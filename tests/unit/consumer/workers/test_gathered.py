@@ -2,9 +2,9 @@
 
 import re
 
-from consumer.gathered import Gathered
-from consumer.measures import FAMILIES
-from consumer.telemetry import Telemetry, WorkerSnapshot
+from consumer.operations.measures import FAMILIES
+from consumer.operations.telemetry import Telemetry, WorkerSnapshot
+from consumer.workers.gathered import Gathered
 from shared.metrics import exposition, merge
 from tests.support.promlint import problems
 

@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from consumer.lag import LagProbe
+from consumer.operations.lag import LagProbe
+from consumer.operations.telemetry import Telemetry
+from consumer.operations.view import View
 from consumer.settings import ConsumerSettings
-from consumer.telemetry import Telemetry
-from consumer.view import View
 from shared.errors import ExitCode, StalledError
 from shared.stop import Stop
 

@@ -1,0 +1,1 @@
+"""How a consumer is watched: telemetry, watchdog, health and metrics over HTTP."""
