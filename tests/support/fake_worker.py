@@ -79,10 +79,14 @@ while what == "mute":
     time.sleep(0.01)
 line.settimeout(0.05)
 while True:
-    report()
     try:
+        report()
         if not line.recv(1):
             note("alone")
             break
     except TimeoutError:
         pass
+    except ConnectionResetError:
+        # As it ends where the supervisor was killed with something unread.
+        note("alone")
+        break
