@@ -30,6 +30,8 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
       python -m consumer --model models/churn --workers 3
       python -m consumer --model models/churn --watch-model 10 --shadow models/churn-linear
       python -m consumer dead-letters list --since 2h
+      python -m consumer check --model models/churn
+      python -m consumer status --group tandem --watch 2
     """
 
     model: Path = Field(description="The model's directory.")
