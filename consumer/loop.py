@@ -132,7 +132,7 @@ class _Batch:
 class Loop:
     """Scores events until it is told to stop or a limit is reached.
 
-    While one batch is on its way to the broker, the next is polled, and scored when it is large.
+    While one batch of a backlog is on its way to the broker, the next is polled and scored.
 
     Args:
         source: Where the events come from.
@@ -172,6 +172,8 @@ class Loop:
         self._first_event: float | None = None
         self._polled_at = self._asked_at = self._told_at = 0.0
         self._must_rewind = False
+        # Whether the last poll gave as much as if more were waiting.
+        self._backlog = False
         self.ledger = self._books.ledger
         #: Seconds from the first event to the last commit.
         self.working_seconds = 0.0
@@ -232,11 +234,15 @@ class Loop:
                 with self._telemetry.step("poll", {}):
                     self._source.keep_membership()
             return []
+        if self._output.busy and not self._backlog:
+            # A poll would only hold up the threads that see to the commit, after which more has arrived.
+            return []
         self._asked_at = now
         with self._telemetry.step("poll", {}):
-            # With work in hand, what has arrived meanwhile is taken along; nothing is waited for.
             timeout = 0 if self._inbox or self._output.busy else _POLL_SECONDS
-            return self._source.poll(timeout, self._budget.batches)
+            polled = self._source.poll(timeout, self._budget.batches)
+        self._backlog = sum(map(len, polled)) >= _WORTH_SCORING
+        return polled
 
     def _receive(self, polled: Sequence[RecordColumns]) -> None:
         self._last_event = time.monotonic()

@@ -55,7 +55,7 @@ class Sink(Protocol):
     def begin(self, expected: Collection[tuple[str, int]] = (), group_metadata: Any = None) -> None:
         """Opens a transaction."""
 
-    def write(self, records: NewRecords) -> object:
+    def write(self, *several: NewRecords) -> object:
         """Hands records to the sender."""
 
     def flush(self, deadline: Deadline) -> None:
@@ -174,9 +174,7 @@ class Output(ABC):
                     deadline.pause(_PAUSE)
 
     def _write(self, batch: Sequence[Scored]) -> None:
-        for scored in batch:
-            for records in scored.records:
-                self._sink.write(records)
+        self._sink.write(*(records for scored in batch for records in scored.records))
 
     def _fail(self, error: RecoverableError) -> None:
         """Leaves an error of `start` to `finish`, which undoes the batch."""

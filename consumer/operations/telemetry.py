@@ -173,13 +173,14 @@ class Telemetry:
         metrics.add(measures.TRANSACTIONS, 1, "committed")
         metrics.observe(measures.BATCH_DURATION, max(0.0, now - polled_at))
         metrics.observe(measures.BATCH_EVENTS, sum(len(scored.events) for scored in batch))
+        stamps = [stamp for scored in batch for stamp in scored.events.timestamps]
+        metrics.observe_all(measures.EVENT_AGE, _ages(stamps, wall))
         reasons: Counter[Reason] = Counter()
         for scored in batch:
             partition = str(scored.events.partition)
             metrics.add(measures.READ, len(scored.events), partition)
             metrics.add(measures.SCORED, len(scored.outcome.rows), partition)
             reasons.update(rejection.reason for rejection in scored.outcome.rejections)
-            metrics.observe_all(measures.EVENT_AGE, _ages(scored.events.timestamps, wall))
             if scored.comparison is not None:
                 self._compared(scored.comparison)
         for reason, count in reasons.items():

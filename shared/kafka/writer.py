@@ -155,29 +155,33 @@ class Writer:
         """Lets the topic's limit be read again: it has been lowered since."""
         self._topics.pop(topic, None)
 
-    def write(self, records: NewRecords) -> list[BatchFuture]:
+    def write(self, *several: NewRecords) -> list[BatchFuture]:
         """Hands records to the sender; returns at once.
 
         Args:
-            records: Any number of records of one partition, split here into batches that the topic takes.
+            several: Records of one partition each, any number of them; they are split here into batches that
+                their topic takes.
 
         Returns:
             One future a record batch, in order.
 
         Raises:
-            RecordTooLargeError: A single record is larger than the topic allows; nothing was written.
+            RecordTooLargeError: A single record is larger than its topic allows; what came before it in
+                `several` was written.
             RecoverableError: The transaction has failed already; abort it.
             FencedError: Another writer has taken over the transactional id.
         """
-        batches = self._batches(records)
         self._sent = True
-        with translated(f"writing to topic {records.topic!r}"):
-            futures = []
-            for batch, codec in batches:
-                futures.append(future := self._send(batch, codec))
-                # At once: what is on its way is known even when a later one cannot be sent.
-                self._open.append(future)
+        futures: list[BatchFuture] = []
+        for records in several:
+            batches = self._batches(records)
+            with translated(f"writing to topic {records.topic!r}"):
+                for batch, codec in batches:
+                    futures.append(future := self._send(batch, codec))
+                    # At once: what is on its way is known even when a later one cannot be sent.
+                    self._open.append(future)
         if self._fast is not None:
+            # Once for all: each call may hand the interpreter's lock over.
             self._fast.wake(self._producer)
         if len(self._open) > _SWEEP:
             self._open = [future for future in self._open if not acknowledged(future)]

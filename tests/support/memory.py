@@ -116,9 +116,9 @@ class MemoryKafka:
         assert bool(expected) == (group_metadata == "member")
         self._transactional = True
 
-    def write(self, records: NewRecords) -> None:
+    def write(self, *several: NewRecords) -> None:
         self._step("write")
-        (self._open if self._transactional else self.visible).append(records)
+        (self._open if self._transactional else self.visible).extend(several)
 
     def flush(self, deadline: Deadline) -> None:  # noqa: ARG002 - as a writer's
         self._step("flush")

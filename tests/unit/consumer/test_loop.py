@@ -144,7 +144,10 @@ def test_the_totals_of_a_partition_are_committed_with_it_and_go_on_after_a_resta
     assert Totals.from_metadata(second.marks[0].metadata) == Totals(since=5, read=3, scored=2, rejected=1)
 
 
-def test_an_undone_batch_and_what_was_read_behind_it_is_not_counted_twice() -> None:
+def test_an_undone_batch_and_what_was_read_behind_it_is_not_counted_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumer.loop._WORTH_SCORING", 1)
     first, behind = [lesson_columns(0, 0, EVENT, EVENT)], [lesson_columns(0, 2, EVENT)]
     failures: dict[str, list[Exception]] = {"commit_transaction": [TransactionAbortedError("lost")]}
     kafka, told = MemoryKafka([first, behind, first, behind], failures=failures), Told()
