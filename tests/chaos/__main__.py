@@ -28,7 +28,9 @@ def main(arguments: Sequence[str]) -> int:
     seeds = range(told.seed, told.seed + told.seeds)
     lines, held = [], 0
     for seed in seeds:
-        steps = make_plan(seed, told.seconds, workers=told.workers, session=SESSION)
+        steps = make_plan(
+            seed, told.seconds, workers=told.workers, session=SESSION, kill_broker=told.kill_broker
+        )
         order = Order(steps, seed, told.seconds, told.rate, told.workers)
         good, said = _run(order, told.evidence)
         held += good
@@ -45,6 +47,11 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=120, help="how long events are sent (default: 120)")
     parser.add_argument("--rate", type=float, default=500, help="events a second (default: 500)")
     parser.add_argument("--workers", type=int, default=3, help="workers of each deployment (default: 3)")
+    parser.add_argument(
+        "--kill-broker",
+        action="store_true",
+        help="kill the broker, too: without replicas, Kafka itself may then leave a transaction half marked",
+    )
     parser.add_argument("--evidence", type=Path, help="where to keep the logs, even of a run that held")
     return parser.parse_args(arguments)
 

@@ -19,7 +19,7 @@ WORKERS = 3
 def test_the_guarantees_hold_whatever_goes_wrong(tmp_path: Path) -> None:
     """Exactly-once: nothing lost, nothing twice, order kept. At-least-once, beside it: nothing lost."""
     steps = make_plan(SEED, SECONDS, workers=WORKERS, session=SESSION)
-    assert {step.action for step in steps} == set(Action)
+    assert {step.action for step in steps} == set(Action) - {Action.KILL_BROKER}
     outcome = carry_out(Order(steps, SEED, SECONDS, rate=300, workers=WORKERS), tmp_path)
     shown = f"{report.table(outcome)}\n\n{report.pause_table(outcome)}"
     print(shown)

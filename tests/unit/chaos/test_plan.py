@@ -15,6 +15,8 @@ def test_a_seed_gives_the_same_plan_and_another_seed_another_one() -> None:
 def test_every_kind_of_trouble_comes_within_two_minutes_whatever_the_seed() -> None:
     for seed in range(200):
         steps = make_plan(seed, SECONDS, workers=3, session=SESSION)
+        assert {step.action for step in steps} == set(Action) - {Action.KILL_BROKER}
+        steps = make_plan(seed, SECONDS, workers=3, session=SESSION, kill_broker=True)
         assert {step.action for step in steps} == set(Action)
 
 
