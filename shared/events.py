@@ -120,12 +120,16 @@ class EventParser:
         if not self._quick:
             return None
         try:
-            joined = b"".join(cast("Sequence[bytes]", chunk))
-            if joined.count(b"{") + joined.count(b"[") - len(chunk) > _SAFE_BRACKETS:
+            given = cast("Sequence[bytes]", chunk)
+            longest = max(map(len, given))
+            if longest > _SAFE_BYTES or not all(map(bytes.isascii, given)):
                 return None
-            if not joined.isascii() or max(map(len, cast("Sequence[bytes]", chunk))) > _SAFE_BYTES:
-                return None
-            return list(map(self._decode, cast("Sequence[bytes]", chunk)))
+            # Who accepts an event has seen each bracket closed: a short one holds too few to be deep.
+            if longest > 2 * _SAFE_BRACKETS:
+                joined = b"".join(given)
+                if joined.count(b"{") + joined.count(b"[") - len(chunk) > _SAFE_BRACKETS:
+                    return None
+            return list(map(self._decode, given))
         except (TypeError, msgspec.DecodeError, RecursionError):
             return None
 

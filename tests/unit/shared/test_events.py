@@ -162,6 +162,19 @@ def test_a_single_bound_is_told_as_such(field: str, bound: float, value: float, 
     assert parsed.rejections[0].detail == said
 
 
+@pytest.mark.parametrize("depth", [1, 100, 149, 150, 199, 200, 201, 300])
+def test_an_event_may_be_nested_as_deep_as_pydantic_reads_it(depth: int) -> None:
+    small = schema(inputs=[INPUTS[0]])
+    start = b'{"customer_id":7,"number":1,"note":'
+    values = [start + b"[" * depth + b"]" * depth + b"}", start + b"[" * depth, start + b"]" * depth + b"}"]
+    for value in values:
+        # Alone it is read in a chunk of its own.
+        quick, defined = (EventParser(small, quick=quick).parse([value]) for quick in (True, False))
+        assert quick.rejections == defined.rejections
+        assert quick.rows.tolist() == defined.rows.tolist()
+    assert bool(EventParser(small).parse(values[:1]).rejections) == (depth > 200)
+
+
 @pytest.mark.parametrize("extra", [1, "x", None, {"deep": [1]}])
 def test_an_undeclared_field_is_ignored_unless_the_model_is_strict(extra: Any, *, quick: bool) -> None:
     value = event(extra=extra)
