@@ -145,13 +145,28 @@ def test_a_transaction_that_nothing_comes_for_is_ended(
     for _ in range(2):
         assert publish(output, batch)
     output.rest()
-    assert "abort_transaction" not in kafka.calls
+    assert kafka.calls.count("commit_transaction") == 2
     monkeypatch.setattr("consumer.transaction._WARM_SECONDS", 0)
     output.rest()
     output.rest()
-    assert kafka.calls.count("abort_transaction") == 1
+    assert kafka.calls.count("commit_transaction") == 3
+    assert "abort_transaction" not in kafka.calls
     assert publish(output, batch)
     assert kafka.calls.count("begin") == 3
+
+
+def test_a_transaction_with_nothing_in_it_that_cannot_be_ended_is_aborted(
+    batch: list[Scored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = MemoryKafka([])
+    output = ExactlyOnceOutput(kafka, kafka, 5, Told())
+    for _ in range(2):
+        assert publish(output, batch)
+    monkeypatch.setattr("consumer.transaction._WARM_SECONDS", 0)
+    kafka.failures["commit_transaction"] = [TransactionAbortedError("lost")]
+    output.rest()
+    assert kafka.calls[-1] == "abort_transaction"
+    assert publish(output, batch)
 
 
 @pytest.mark.parametrize("error", [TransactionAbortedError("lost"), FencedError("another took over")])
