@@ -13,7 +13,13 @@ from batch.model.listing import ListSettings
 from batch.model.show import ShowSettings
 from batch.model.validate import ValidateSettings
 from batch.score import ScoreSettings
+from consumer.check.command import CheckSettings
+from consumer.dead_letters.settings import ListSettings as LettersSettings
+from consumer.dead_letters.settings import ReplaySettings
+from consumer.dead_letters.settings import ShowSettings as LetterSettings
+from consumer.operations.measures import FAMILIES
 from consumer.settings import ConsumerSettings
+from consumer.status import StatusSettings
 from demo.__main__ import DemoSettings, VerdictSettings
 from producer.settings import ProducerSettings
 from shared.errors import ExitCode
@@ -29,6 +35,12 @@ DOCUMENTS = [
     *sorted((ROOT / "models").rglob("*.md")),
 ]
 COMMANDS: dict[str, type[CommandSettings]] = {
+    # A command before the one whose name begins its own.
+    "consumer check": CheckSettings,
+    "consumer status": StatusSettings,
+    "consumer dead-letters list": LettersSettings,
+    "consumer dead-letters show": LetterSettings,
+    "consumer dead-letters replay": ReplaySettings,
     "consumer": ConsumerSettings,
     "producer": ProducerSettings,
     "batch score": ScoreSettings,
@@ -48,8 +60,10 @@ _LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)"
 _FENCED = re.compile(r"^```.*?^```$", flags=re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-#: Options of other programs that the text speaks of.
-_OF_OTHERS = {"--require-hashes"}
+#: Options of other programs that the text speaks of: pip, `make chaos`.
+_OF_OTHERS = {"--require-hashes", "--kill-broker"}
+#: A metric of Tandem, without what Prometheus adds to the name of a histogram.
+_METRIC = re.compile(r"\btandem_[a-z_]+?(?=(?:_bucket)?\b)")
 _VARIABLE = re.compile(r"\bTANDEM_[A-Z_]+\b")
 _MODULE = re.compile(rf"`((?:{'|'.join(PACKAGES)})/[\w/]+\.py)`")
 
@@ -93,7 +107,11 @@ def options_of(settings: type[CommandSettings]) -> set[str]:
     """The flags of a command."""
     names = {declared.alias or name for name, declared in settings.model_fields.items()}
     names |= {str(short) for short in (settings.model_config.get("cli_shortcuts") or {}).values()}
-    return {"--help", *(f"--{name.replace('_', '-')}" for name in names)}
+    switches = {name for name, declared in settings.model_fields.items() if declared.annotation is bool}
+    return {
+        "--help",
+        *(f"--{name.replace('_', '-')}" for name in names | {f"no-{name}" for name in switches}),
+    }
 
 
 def command_lines(document: Path) -> list[str]:
@@ -133,7 +151,17 @@ def test_the_table_of_exit_codes_is_whole() -> None:
 
 
 def test_the_table_of_reasons_is_whole() -> None:
-    assert first_column("docs/operations.md", "reason") == [str(reason) for reason in Reason]
+    assert first_column("docs/dead-letters.md", "reason") == [str(reason) for reason in Reason]
+
+
+def test_the_table_of_metrics_is_whole() -> None:
+    assert first_column("docs/monitoring.md", "metric") == [family.name for family in FAMILIES]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_metric_that_a_document_names_is_one(document: Path) -> None:
+    named = set(_METRIC.findall(document.read_text(encoding="utf-8")))
+    assert named <= {family.name for family in FAMILIES}
 
 
 @pytest.mark.parametrize("name", [*KINDS, *Declaration.model_fields, *Input.model_fields])
