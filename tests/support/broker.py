@@ -59,10 +59,6 @@ def _environment(port: int) -> dict[str, str]:
         "KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS": "500",
         # Killed members are to be missed soon; the broker's own lower bound is 6 s.
         "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
-        # With nobody to hand its partitions to, a controlled shutdown takes their leader away while
-        # transactions are still completed: their marks are skipped ("Couldn't find leader endpoint"), as if
-        # the partitions had been deleted, and what was committed is not.
-        "KAFKA_CONTROLLED_SHUTDOWN_ENABLE": "false",
         "KAFKA_MESSAGE_MAX_BYTES": str(MAX_MESSAGE_BYTES),
         "KAFKA_REPLICA_FETCH_MAX_BYTES": str(MAX_MESSAGE_BYTES),
     }

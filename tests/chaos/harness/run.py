@@ -38,9 +38,8 @@ logger = logging.getLogger(__name__)
 EXACTLY_ONCE: Final = "exactly-once"
 #: Seconds of silence after which the group misses a member; the plan's stops are longer.
 SESSION: Final = 3.0
-# Longer than the broker is away. What expires while Kafka 4.3.1 starts can block its partitions for good: the
-# coordinator writes that the abort is complete, and no partition gets its marker.
-_TRANSACTION_SECONDS: Final = 15
+# Longer than the broker is away: see Scene.restart_broker for what expires while it starts.
+_TRANSACTION_SECONDS: Final = 60
 _POISON_SHARE: Final = 0.02
 _START_SECONDS: Final = 60.0
 #: From the last event on, until every event must have been answered.
