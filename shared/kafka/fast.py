@@ -5,7 +5,7 @@ makes it correct - checksums, aborted transactions, control batches, positions, 
 and is only handed, or asked for, a record batch as columns:
 
 - reading: `Fetcher.PartitionRecords` is looked up on the fetcher, and ours lets each data batch yield one
-  pseudo-record whose value is the batch's `RecordColumns`;
+  pseudo-record for the whole batch, and decodes those that are taken together into `RecordColumns`;
 - writing: a `ProducerBatch` whose buffer is filled at once goes into the accumulator's queue.
 
 shared/kafka/selfcheck.py says at start whether all this is as it was when it was written; if not, the
@@ -16,7 +16,7 @@ import functools
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -39,8 +39,9 @@ from kafka.protocol.frame import KafkaBytes
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from shared.kafka.codec import Encoded, decode_records
 from shared.kafka.columns import RecordColumns
+from shared.kafka.decode import RawBatch, decode_records
+from shared.kafka.encode import Encoded
 
 _VERSION = "3.0."
 # Seconds that a producer which is given up has to end its thread.
@@ -82,10 +83,12 @@ _CONTROL_AT = DefaultRecordBatch.ATTRIBUTES_OFFSET + 1
 _CONTROL = DefaultRecordBatch.CONTROL_MASK
 _RECEIVE_BYTES = 1 << 20
 _TLS_RECORD_BYTES = 16 << 10
+# Of record batches that are decoded together: beyond it the processor's caches do not hold them.
+_TOGETHER_BYTES = 512 << 10
 
 
 class ColumnBatch(DefaultRecordBatch):  # type: ignore[misc]  # the library has no types
-    """A record batch of the library that, iterated, yields one pseudo-record with all its columns."""
+    """A record batch of the library that, iterated, yields one pseudo-record for the whole batch."""
 
     def __init__(self, data: memoryview, tp: TopicPartition, floor: int) -> None:
         super().__init__(b"\0" * self.HEADER_STRUCT.size)
@@ -96,21 +99,46 @@ class ColumnBatch(DefaultRecordBatch):  # type: ignore[misc]  # the library has 
         self._floor = floor
 
     def __iter__(self) -> Iterator["BatchRecord"]:
-        yield BatchRecord(self, self.columns())
+        yield BatchRecord(self)
 
-    def columns(self) -> RecordColumns:
-        """All records of the batch, except those before the offset that was asked for."""
-        self._maybe_uncompress()
-        decoded = decode_records(
+    def __len__(self) -> int:
+        """How many records the batch has; the library asks each value."""
+        return int(self.records_count)
+
+    def raw(self) -> RawBatch:
+        """The batch uncompressed.
+
+        Raises:
+            CorruptRecordError: It cannot be uncompressed.
+            UnsupportedCodecError: The package for its compression is not installed.
+        """
+        try:
+            self._maybe_uncompress()
+        except (client.KafkaError, MemoryError):
+            raise
+        except Exception as error:  # each codec has errors of its own
+            raise client.CorruptRecordError(f"A record batch cannot be uncompressed: {error!r}") from error
+        return RawBatch(
             bytes(memoryview(self._buffer)[self._pos :]),
             self.records_count,
             self.base_offset,
             self.first_timestamp,
             self.max_timestamp if self.timestamp_type == self.LOG_APPEND_TIME else None,
         )
-        columns = RecordColumns(self._tp.topic, self._tp.partition, *decoded, next_offset=self.next_offset)
-        if self.base_offset < self._floor:
-            columns.drop_before(self._floor)
+
+    @staticmethod
+    def columns(batches: Sequence["ColumnBatch"]) -> RecordColumns:
+        """All records of consecutive batches, except those before the offset that was asked for.
+
+        Raises:
+            CorruptRecordError, UnsupportedCodecError: One of them cannot be read.
+        """
+        first, last = batches[0], batches[-1]
+        decoded = decode_records([batch.raw() for batch in batches])
+        topic, partition = first._tp
+        columns = RecordColumns(topic, partition, *decoded, next_offset=last.next_offset)
+        if first.base_offset < first._floor:
+            columns.drop_before(first._floor)
         return columns
 
 
@@ -122,12 +150,12 @@ class BatchRecord:
     headers: tuple[()] = ()
     checksum = None
 
-    def __init__(self, batch: DefaultRecordBatch, columns: RecordColumns) -> None:
+    def __init__(self, batch: ColumnBatch) -> None:
         # The library goes on at this offset plus one: behind the batch, compaction gaps included.
         self.offset = batch.last_offset
         self.timestamp = batch.max_timestamp
         self.timestamp_type = batch.timestamp_type
-        self.value = columns
+        self.value = batch
         self.size_in_bytes = batch.size_in_bytes
 
     def validate_crc(self) -> bool:
@@ -153,12 +181,69 @@ class ColumnRecords:
 
 
 class _ColumnPartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the library has no types
+    next_fetch_offset: int
+
     def _unpack_records(self, tp: TopicPartition, records: MemoryRecords, *_deserializers: Any) -> Any:
         return super()._unpack_records(tp, ColumnRecords(records, tp, self.fetch_offset), None, None)
 
+    def take(self, n: int | None = None) -> list[Any]:
+        """As the library's, with decoded batches.
+
+        What comes before a batch that cannot be read is given first. The position then stays at that batch:
+        it is fetched again, and the poll that begins with it raises, each time.
+        """
+        began = self.next_fetch_offset
+        taken: list[Any] = []
+        decoded: list[Any] = []
+        try:
+            taken = super().take(n)
+            for run in _runs(taken):
+                decoded += _decoded(run)
+        except Exception:
+            with suppress(Exception):  # the same again, raised below where nothing comes before it
+                for record in taken[len(decoded) :]:
+                    decoded += _decoded([record])
+            self.next_fetch_offset = decoded[-1].offset + 1 if decoded else began
+            # The library would ask an iterator that has raised for more, without end.
+            self.drain()
+            if not decoded:
+                raise
+        return decoded
+
+
+def _runs(records: Iterable[Any]) -> Iterator[list[Any]]:
+    """The records, cut into those that are decoded together."""
+    run: list[Any] = []
+    size = 0
+    for record in records:
+        whole = isinstance(record.value, ColumnBatch)
+        size += record.value.size_in_bytes if whole else _TOGETHER_BYTES
+        if run and (size > _TOGETHER_BYTES or not whole):
+            yield run
+            run, size = [], record.value.size_in_bytes if whole else _TOGETHER_BYTES
+        run.append(record)
+    if run:
+        yield run
+
+
+def _decoded(run: Sequence[Any]) -> list[Any]:
+    """The records of a run, as many as before: the library counts them. The first has all columns."""
+    batches = [record.value for record in run]
+    if not isinstance(batches[0], ColumnBatch):
+        return list(run)
+    columns = ColumnBatch.columns(batches)
+    rest = (
+        RecordColumns(columns.topic, columns.partition, next_offset=batch.next_offset)
+        for batch in batches[1:]
+    )
+    return [record._replace(value=value) for record, value in zip(run, (columns, *rest), strict=True)]
+
 
 def read_columns(consumer: KafkaConsumer) -> None:
-    """Lets `consumer.poll` return records whose value is a `RecordColumns`; max_records counts batches."""
+    """Lets `consumer.poll` return records whose value is a `RecordColumns`; max_records counts batches.
+
+    The columns of batches that were decoded together are those of the first; the others then have none.
+    """
     consumer._fetcher.PartitionRecords = _ColumnPartitionRecords
 
 

@@ -4,8 +4,8 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, NAME_ERRORS, RECORD_OVERHEAD
 from shared.kafka.columns import Header, NewRecords
+from shared.kafka.encode import BATCH_HEADER, MAX_ROWS, NAME_ERRORS, RECORD_OVERHEAD
 
 _HEADER_OVERHEAD = 10
 

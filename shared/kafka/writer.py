@@ -20,9 +20,9 @@ from kafka.structs import OffsetAndMetadata
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError, FencedError, StalledError
 from shared.kafka.choice import fast_path
-from shared.kafka.codec import Encoded, encode_records
 from shared.kafka.columns import Mark, NewRecords
 from shared.kafka.connection import KafkaSettings, client_options, open_client
+from shared.kafka.encode import Encoded, encode_records
 from shared.kafka.errors import RecordTooLargeError, translated
 from shared.kafka.pending import BatchFuture, Pending, acknowledged
 from shared.kafka.public import Unwrap, send_singly, start_step

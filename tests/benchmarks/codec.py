@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from shared.kafka.codec import BATCH_HEADER, decode_records, encode_records
+from shared.kafka.decode import RawBatch, decode_records
+from shared.kafka.encode import BATCH_HEADER, encode_records
 from shared.models.directory import read_model
 from shared.predict import Predictor
 from shared.predictions import PredictionEncoder
@@ -29,6 +30,8 @@ from tests.benchmarks.workload import (
 _EVENTS: Final = 25_000
 # Events in a record batch of 16 KiB, as in the stream benchmark; and predictions in one that Tandem writes.
 _READ: Final = 72
+# Such record batches that are decoded together.
+_TOGETHER: Final = 32
 _WRITTEN: Final = 3_000
 _ROUNDS: Final = 15
 
@@ -52,20 +55,21 @@ def steps() -> list[Row]:
         predictor = Predictor(read_model(write_model(Path(folder))))
     encoder, outcome = PredictionEncoder(predictor.model), predictor.score_json(values)
     predictions = encoder.encode(outcome, "bench/0/", range(_EVENTS))
-    bodies = [
-        (
+    batches = [
+        RawBatch(
             bytes(
                 encode_records(keys[at : at + _READ], values[at : at + _READ], None, 1).buffer[BATCH_HEADER:]
             ),
+            min(_READ, _EVENTS - at),
             at,
+            1,
         )
         for at in range(0, _EVENTS, _READ)
     ]
-    sizes = [min(_READ, _EVENTS - at) for _, at in bodies]
 
     def decode_all(decode: Callable[..., object]) -> None:
-        for (body, at), size in zip(bodies, sizes, strict=True):
-            decode(body, size, at, 1)
+        for at in range(0, len(batches), _TOGETHER):
+            decode(batches[at : at + _TOGETHER])
 
     def encode_all(encode: Callable[..., object]) -> None:
         for at in range(0, _EVENTS, _WRITTEN):

@@ -14,8 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from shared.kafka import codec, fast, writer
-from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, Decoded, Encoded, decode_records, encode_records
+from shared.kafka import decode, encode, fast, writer
+from shared.kafka.decode import Decoded, RawBatch, decode_records
+from shared.kafka.encode import BATCH_HEADER, MAX_ROWS, Encoded, encode_records
 
 _SOURCE: Final = Path(__file__).with_name("codec.c")
 _FOLDER: Final = Path(__file__).parents[2] / "build"
@@ -54,14 +55,18 @@ def compiled_codec() -> CompiledCodec | None:
     if loaded is None:
         return None
 
-    def decode(body: bytes, count: int, base: int, first: int, append_time: int | None = None) -> Decoded:
-        columns = loaded.decode(body, count, base, first) if append_time is None else None
-        if columns is None:
-            return decode_records(body, count, base, first, append_time)
-        offsets, timestamps, keys, values = columns
-        return Decoded(offsets, timestamps, keys, values, {})
+    def decode_compiled(batches: Sequence[RawBatch]) -> Decoded:
+        decoded = Decoded([], [], [], [], {})
+        for batch in batches:
+            columns = loaded.decode(*batch[:4]) if batch.append_time is None else None
+            if columns is None:
+                decoded.extend(decode_records([batch]))
+                continue
+            offsets, timestamps, keys, values = columns
+            decoded.extend(Decoded(offsets, timestamps, keys, values, {}))
+        return decoded
 
-    def encode(keys: Any, values: Any, headers: Any, timestamp: Any) -> Encoded:
+    def encode_compiled(keys: Any, values: Any, headers: Any, timestamp: Any) -> Encoded:
         plain = headers is None and isinstance(timestamp, int) and 0 < len(values) <= MAX_ROWS
         if not plain or len(keys) != len(values):
             return encode_records(keys, values, headers, timestamp)
@@ -70,7 +75,7 @@ def compiled_codec() -> CompiledCodec | None:
             return encode_records(keys, values, headers, timestamp)
         return Encoded(buffer, len(values), timestamp, timestamp)
 
-    return CompiledCodec(decode, encode)
+    return CompiledCodec(decode_compiled, encode_compiled)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     compiled = compiled_codec()
     if compiled is None:
         raise SystemExit("no C compiler, or no headers of Python's")
-    for module in (codec, fast, writer):
+    for module in (decode, encode, fast, writer):
         for name, function in (("decode_records", compiled.decode), ("encode_records", compiled.encode)):
             if hasattr(module, name):
                 setattr(module, name, function)

@@ -7,9 +7,10 @@ from kafka import codec
 from kafka.errors import CorruptRecordError
 from kafka.record.memory_records import MemoryRecords
 
-from shared.kafka import codec as codec_module
-from shared.kafka.codec import BATCH_HEADER, MAX_ROWS, decode_records, encode_records
+from shared.kafka import decode
 from shared.kafka.columns import Header, NewRecords
+from shared.kafka.decode import Decoded, RawBatch, decode_records
+from shared.kafka.encode import BATCH_HEADER, MAX_ROWS, encode_records
 from shared.kafka.fast import built
 from shared.kafka.selfcheck import column_records, library_built, library_records
 from shared.kafka.split import most_bytes, spans
@@ -54,7 +55,7 @@ def test_the_library_reads_what_we_encode(rows: list[Row], over: int, compressio
 def test_a_header_name_of_any_bytes_comes_out_as_it_went_in(name: bytes, over: int) -> None:
     sent = encode_records([None] * over, [b""] * over, [[("n" * len(name), b"v")]] * over, 0)
     body = bytes(sent.buffer[BATCH_HEADER:]).replace(b"n" * len(name), name)
-    read = decode_records(body, over, 0, 0)
+    read = decode_records([RawBatch(body, over, 0, 0)])
     headers = [read.headers[row] for row in range(over)]
     assert [header.encode(errors="surrogateescape") for [(header, _)] in headers] == [name] * over
     again = encode_records(read.keys, read.values, headers, 0)
@@ -71,6 +72,54 @@ def test_a_header_name_of_any_bytes_comes_out_as_it_went_in(name: bytes, over: i
 def test_we_read_what_the_library_encodes(rows: list[Row], over: int, compression: int) -> None:
     data = library_built(rows * over, compression)
     assert column_records(data) == library_records(data)
+
+
+def one_by_one(batches: list[RawBatch]) -> Decoded:
+    decoded = Decoded([], [], [], [], {})
+    for batch in batches:
+        decoded.extend(decode._decode_by_row(batch))
+    return decoded
+
+
+@pytest.mark.parametrize("compression", [0, 1], ids=["none", "gzip"])
+@settings(deadline=None, max_examples=60)
+@given(batches=st.lists(st.tuples(ROWS, TIMES_OVER), min_size=2, max_size=4))
+@example(batches=[([(0, None, None, [])], 1), ([(9, b"k", b"v" * 9000, [("n", b"")])], 60)])
+def test_several_batches_are_read_as_the_library_reads_them(
+    batches: list[tuple[list[Row], int]], compression: int
+) -> None:
+    data = b"".join(library_built(rows * over, compression) for rows, over in batches)
+    assert column_records(data) == library_records(data)
+
+
+RAW = st.tuples(st.lists(BYTES, min_size=1, max_size=5), TIMES_OVER, TIMES, st.none() | TIMES)
+
+
+@settings(deadline=None, max_examples=60)
+@given(batches=st.lists(RAW, min_size=1, max_size=4), gap=st.integers(0, 2**40), data=st.data())
+def test_batches_read_together_give_what_each_gives_alone_or_are_refused(
+    batches: list[tuple[list[bytes | None], int, int, int | None]], gap: int, data: st.DataObject
+) -> None:
+    raw: list[RawBatch] = []
+    for place, (values, over, time, append_time) in enumerate(batches):
+        made = encode_records([None] * len(values) * over, values * over, None, time)
+        raw.append(RawBatch(bytes(made.buffer[BATCH_HEADER:]), made.rows, place * gap, time, append_time))
+    assert decode_records(raw) == one_by_one(raw)
+    # Counts that are wrong by as much as they are right together, or bytes that a neighbour lacks.
+    which = data.draw(st.integers(0, len(raw) - 1))
+    change = data.draw(st.sampled_from(["more", "less", "cut"]))
+    wrong = {
+        "more": raw[which]._replace(rows=raw[which].rows + 1),
+        "less": raw[which]._replace(rows=raw[which].rows - 1),
+        "cut": raw[which]._replace(body=raw[which].body[:-1]),
+    }[change]
+    after = raw[which + 1 :]
+    if after and change != "cut":
+        after[0] = after[0]._replace(rows=after[0].rows + raw[which].rows - wrong.rows)
+    elif after:
+        after[0] = after[0]._replace(body=raw[which].body[-1:] + after[0].body)
+    with pytest.raises(CorruptRecordError):
+        decode_records([*raw[:which], wrong, *after])
 
 
 @settings(deadline=None, max_examples=60)
@@ -90,9 +139,8 @@ def test_one_time_for_all_and_offsets_from_the_base(
     values: list[bytes | None], time: int, base: int, append_time: int | None
 ) -> None:
     batch = encode_records([None] * len(values), values, None, time)
-    decoded = decode_records(
-        bytes(batch.buffer[BATCH_HEADER:]), batch.rows, base, batch.first_timestamp, append_time
-    )
+    body = bytes(batch.buffer[BATCH_HEADER:])
+    decoded = decode_records([RawBatch(body, batch.rows, base, batch.first_timestamp, append_time)])
     assert decoded.offsets == list(range(base, base + len(values)))
     assert decoded.timestamps == [time if append_time is None else append_time] * len(values)
     assert decoded.values == values
@@ -167,9 +215,8 @@ def record_attributes(body: bytes, count: int) -> list[int]:
 
 
 def outcome(body: bytes, count: int) -> object:
-    first = 0
     try:
-        decoded = decode_records(body, count, 0, first)
+        decoded = decode_records([RawBatch(body, count, 0, 0)])
     except CorruptRecordError:
         return "refused"
     headers = [decoded.headers.get(row, []) for row in range(count)]
@@ -202,10 +249,14 @@ def test_batches_cut_to_a_limit_keep_it_and_every_row(rows: list[Row], over: int
 def test_usual_batches_are_decoded_by_column(length: int) -> None:
     keys = [None if row % 3 else b"key %d" % row for row in range(60)]
     batch = encode_records(keys, [b"v" * length] * 60, None, list(range(5, 65)))
-    arguments = bytes(batch.buffer[BATCH_HEADER:]), 60, 7, batch.first_timestamp
-    by_column = codec_module._decode_by_column(*arguments)
+    raw = RawBatch(bytes(batch.buffer[BATCH_HEADER:]), 60, 7, batch.first_timestamp)
+    by_column = decode._decode_by_column([raw])
     assert by_column is not None, "only slower, and nobody would notice"
-    assert by_column == codec_module._decode_by_row(*arguments)
+    assert by_column == decode._decode_by_row(raw)
+    several = [raw, raw._replace(base_offset=90, append_time=5), raw._replace(base_offset=1000)]
+    together = decode._decode_by_column(several)
+    assert together is not None, "only slower, and nobody would notice"
+    assert together == one_by_one(several)
 
 
 def test_a_batch_has_at_most_so_many_rows() -> None:

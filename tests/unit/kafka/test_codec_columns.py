@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from shared.kafka import codec
-from shared.kafka.codec import varint
+from shared.kafka import decode
+from shared.kafka.decode import RawBatch
+from shared.kafka.encode import varint
 
 _ROWS = 300
 
@@ -21,10 +22,21 @@ def _batch(deltas: list[int], times: list[int], sizes: list[int]) -> bytes:
     return b"".join(records)
 
 
-def _same_both_ways(body: bytes, rows: int) -> None:
-    quick = codec._decode_by_column(body, rows, 1000, 5)
+def _same_both_ways(body: bytes, rows: int) -> decode.Decoded:
+    batch = RawBatch(body, rows, 1000, 5)
+    quick = decode._decode_by_column([batch])
     assert quick is not None
-    assert quick == codec._decode_by_row(body, rows, 1000, 5)
+    assert quick == decode._decode_by_row(batch)
+    # Beside another, in whichever place.
+    other = RawBatch(_batch([0, 7], [1, 2], [3, 300]), 2, 10, 6)
+    for batches in ([other, batch], [batch, other], [batch, other, batch]):
+        together = decode._decode_by_column(batches)
+        assert together is not None
+        alone = decode.Decoded([], [], [], [], {})
+        for each in batches:
+            alone.extend(decode._decode_by_row(each))
+        assert together == alone
+    return quick
 
 
 @pytest.mark.parametrize("gap", [0, 1, 63, 64, 65, 150, _ROWS - 1])
@@ -38,9 +50,7 @@ def test_offsets_with_a_gap_are_read_as_they_are(gap: int, missing: int) -> None
 @pytest.mark.parametrize("rows", [50, 64, 65, 66, 8192, 8193])
 def test_offsets_without_a_gap_count_up(rows: int) -> None:
     body = _batch(list(range(rows)), [0] * rows, [1] * rows)
-    _same_both_ways(body, rows)
-    decoded = codec._decode_by_column(body, rows, 1000, 5)
-    assert decoded is not None
+    decoded = _same_both_ways(body, rows)
     assert decoded.offsets == list(range(1000, 1000 + rows))
 
 

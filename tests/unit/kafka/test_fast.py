@@ -1,13 +1,13 @@
 """The check at start finds a client that is not the one the fast path was written for."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from kafka.protocol.frame import KafkaBytes
 
-from shared.kafka import choice, codec, fast, selfcheck
+from shared.kafka import choice, decode, encode, fast, selfcheck
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +37,9 @@ def test_a_missing_private_part_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_codec_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def first_key_lost(*arguments: Any) -> codec.Encoded:
+    def first_key_lost(*arguments: Any) -> encode.Encoded:
         keys, *rest = arguments
-        return codec.encode_records([None, *keys[1:]], *rest)
+        return encode.encode_records([None, *keys[1:]], *rest)
 
     monkeypatch.setattr(selfcheck, "encode_records", first_key_lost)
     assert selfcheck.self_check() == "what it encodes, kafka-python reads differently"
@@ -47,11 +47,10 @@ def test_a_codec_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("few_rows", [0, 1000], ids=["by column", "by row"])
 def test_a_decoder_that_differs_is_found(monkeypatch: pytest.MonkeyPatch, few_rows: int) -> None:
-    decode = codec.decode_records
-    monkeypatch.setattr(codec, "_FEW_ROWS", few_rows)
+    monkeypatch.setattr(decode, "_FEW_ROWS", few_rows)
 
-    def one_late(*arguments: Any) -> codec.Decoded:
-        decoded = decode(*arguments)
+    def one_late(batches: Sequence[decode.RawBatch]) -> decode.Decoded:
+        decoded = decode.decode_records(batches)
         return decoded._replace(timestamps=[at + 1 for at in decoded.timestamps])
 
     assert selfcheck.self_check() is None
