@@ -28,6 +28,8 @@ _WORTH_SCORING: Final = 2_000
 # A slow model has its group told at least this often, in seconds, that it is at work.
 _MEMBERSHIP_SECONDS: Final = 1.0
 _POSITIONS_SECONDS: Final = 1.0
+# Seconds of pause after a batch is undone, twice as long after each further one in a row.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 2.0
 
 
 class EventSource(Protocol):
@@ -172,6 +174,7 @@ class Loop:
         self._first_event: float | None = None
         self._polled_at = self._asked_at = self._told_at = 0.0
         self._must_rewind = False
+        self._undone_in_a_row = 0
         # Whether the last poll gave as much as if more were waiting.
         self._backlog = False
         self.ledger = self._books.ledger
@@ -205,6 +208,8 @@ class Loop:
             polled = self._poll()
         except RecoverableError as error:
             logger.warning("Waiting for Kafka: %s", error.message)
+            # It may have taken events with it, and what was read before may be another member's by now.
+            self._inbox.clear()
             self._must_rewind = True
             time.sleep(_POLL_SECONDS)
             return
@@ -216,10 +221,8 @@ class Loop:
             self._telemetry.assigned(self._source.assignment)
             if self._source.assignment:
                 logger.info("Ready", extra={"partitions": sorted(self._source.assignment)})
-        elif polled and self._must_rewind:
-            # The poll that failed may have taken events with it.
-            self._settle()
-            self._rewind()
+        elif self._must_rewind:
+            self._rewind_if_told()
         elif polled:
             self._receive(polled)
         elif not self._inbox and not self._output.busy:
@@ -255,6 +258,18 @@ class Loop:
     def _rewind(self) -> None:
         self._inbox.clear()
         self._books.open(self._output.rewind())
+        self._must_rewind = False
+
+    def _rewind_if_told(self) -> None:
+        """Goes back to what is committed, unless the broker is still away: for that there is no hurry."""
+        self._settle()
+        try:
+            committed = self._output.try_to_rewind()
+        except RecoverableError as error:
+            logger.debug("The committed offsets cannot be read yet: %s", error.message)
+            return
+        self._inbox.clear()
+        self._books.open(committed)
         self._must_rewind = False
 
     def _tell_positions(self) -> None:
@@ -310,9 +325,14 @@ class Loop:
         if batch is None:
             return True
         if not self._output.finish():
+            self._undone_in_a_row += 1
             self._telemetry.undone("recoverable", batch.events)
-            self._rewind()
+            # What fails at once and for ever is to be seen in the log, not to be felt by the broker.
+            time.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._undone_in_a_row))
+            if not self._stop.requested:
+                self._rewind()
             return False
+        self._undone_in_a_row = 0
         self._books.enter(batch.scored)
         self._guard.add(batch.scored)
         self._telemetry.committed(batch.scored, batch.polled_at)
@@ -327,7 +347,9 @@ class Loop:
         if most is not None and self.ledger.read >= most:
             return True
         idle = self._limits.until_idle
-        if idle is None or self._last_event is None or self._output.busy:
+        if idle is None or self._last_event is None:
+            return False
+        if self._inbox or self._output.busy or self._must_rewind:
             return False
         return time.monotonic() - self._last_event >= idle and self._nothing_is_left()
 

@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol, Self
 from consumer.books import Marks
 from consumer.scoring import Scored
 from shared.deadline import Deadline
-from shared.errors import FencedError, StalledError
+from shared.errors import StalledError, TandemError
 from shared.kafka.columns import Mark, NewRecords
 from shared.kafka.errors import RecoverableError
 
@@ -160,18 +160,26 @@ class Output(ABC):
             StalledError: It did not within the timeout.
         """
         deadline = Deadline.after(self._timeout)
+        while True:
+            try:
+                return self.try_to_rewind()
+            except RecoverableError as error:
+                if deadline.passed:
+                    raise StalledError(
+                        f"the committed offsets cannot be read for {self._timeout:g} s: {error.message}",
+                        hint="See that the brokers and the group's coordinator are up; then start again.",
+                    ) from error
+                logger.warning("The committed offsets cannot be read yet: %s", error.message)
+                deadline.pause(_PAUSE)
+
+    def try_to_rewind(self) -> Mapping[int, Mark | None]:
+        """As `rewind`, once.
+
+        Raises:
+            RecoverableError: The broker does not tell; the position is as it was.
+        """
         with self._watch.step("rewind", {}):
-            while True:
-                try:
-                    return self._source.rewind()
-                except RecoverableError as error:
-                    if deadline.passed:
-                        raise StalledError(
-                            f"the committed offsets cannot be read for {self._timeout:g} s: {error.message}",
-                            hint="See that the brokers and the group's coordinator are up; then start again.",
-                        ) from error
-                    logger.warning("The committed offsets cannot be read yet: %s", error.message)
-                    deadline.pause(_PAUSE)
+            return self._source.rewind()
 
     def _write(self, batch: Sequence[Scored]) -> None:
         self._sink.write(*(records for scored in batch for records in scored.records))
@@ -239,7 +247,7 @@ class ExactlyOnceOutput(Output):
         # 6. Open the next transaction, which will likely hold the same partitions.
         try:
             self._sink.begin({(r.topic, r.partition) for scored in batch for r in scored.records}, member)
-        except (RecoverableError, FencedError) as error:
+        except TandemError as error:
             # The batch is stored; whatever is wrong shows again in step 2 of the next one.
             logger.debug("No transaction could be opened ahead: %s", error)
         else:

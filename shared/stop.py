@@ -27,7 +27,8 @@ class Stop:
 
     def __init__(self, timeout: float | None = None) -> None:
         self._timeout = timeout
-        self._asked = threading.Event()
+        # A plain flag: a signal that comes while another is handled must find no lock taken.
+        self._asked = False
         self._working = False
         #: Whether it was Ctrl-C.
         self.interrupted = False
@@ -37,11 +38,11 @@ class Stop:
     @property
     def requested(self) -> bool:
         """Whether to finish the batch and end."""
-        return self._asked.is_set()
+        return self._asked
 
     def request(self) -> None:
         """Asks the loop to end."""
-        self._asked.set()
+        self._asked = True
 
     def terminate(self) -> None:
         """Does what SIGTERM does; may be called from any thread."""

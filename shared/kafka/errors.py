@@ -95,6 +95,10 @@ _ABORTED = (
 )
 _NOT_ALLOWED = (
     client.AuthorizationError,
+    client.TopicAuthorizationFailedError,
+    client.GroupAuthorizationFailedError,
+    client.ClusterAuthorizationFailedError,
+    client.TransactionalIdAuthorizationFailedError,
     client.SaslAuthenticationFailedError,
     client.UnsupportedSaslMechanismError,
     client.IllegalSaslStateError,
@@ -115,12 +119,14 @@ _MISCONFIGURED = (
 _DAMAGED = (client.CorruptRecordError, client.LogTruncationError)
 # Once a transaction has failed, the client answers each further call with a plain KafkaError that only
 # carries the name of the first cause in its text.
-_NAMED_IN_TEXT = (_FENCED, _STALE)
+_NAMED_IN_TEXT = (_FENCED, _STALE, _NOT_ALLOWED)
 # What those plain errors say; an abort then ends the transaction, or a new client does.
 _FAILED_BEFORE = (
     "in an error state",
     "previous transactional or idempotent request has failed",
     "Invalid transition attempted",
+    "Cannot call send in state",
+    "not in an active transaction",
 )
 
 

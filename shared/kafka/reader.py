@@ -173,16 +173,22 @@ class Reader:
             InputError: The topic's data is damaged.
         """
         limit = max_batches if self._fast is not None else max_batches * _ROWS_A_BATCH
-        with translated(f"reading topic {self.topic!r}"):
-            try:
-                polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit)
-            except NO_POSITION as error:
-                find_positions(self._consumer, error, self._timeout_ms)
-                return []
-        if self._instance is not None and self._fast is not None and self._fast.is_fenced(self._consumer):
-            raise fenced(f"reading topic {self.topic!r}")
+        polled = self._poll(int(timeout * 1000), limit)
         gathered = (self._columns(tp, records) for tp, records in polled.items())
         return [columns for columns in gathered if len(columns)]
+
+    def _poll(self, timeout_ms: int, most: int) -> dict[TopicPartition, list[Any]]:
+        with translated(f"reading topic {self.topic!r}"):
+            try:
+                polled: dict[TopicPartition, list[Any]] = self._consumer.poll(
+                    timeout_ms=timeout_ms, max_records=most
+                )
+            except NO_POSITION as error:
+                find_positions(self._consumer, error, self._timeout_ms)
+                return {}
+        if self._instance is not None and self._fast is not None and self._fast.is_fenced(self._consumer):
+            raise fenced(f"reading topic {self.topic!r}")
+        return polled
 
     def _columns(self, tp: TopicPartition, records: list[Any]) -> RecordColumns:
         first = records[0].value
@@ -242,8 +248,7 @@ class Reader:
         assigned = self._tps()
         self._consumer.pause(*assigned)
         try:
-            with translated(f"staying in the group of topic {self.topic!r}"):
-                self._consumer.poll(timeout_ms=0, max_records=1)
+            self._poll(0, 1)
         finally:
             still = self._consumer.assignment() or ()
             self._consumer.resume(*[tp for tp in assigned if tp in still])

@@ -18,12 +18,12 @@ from kafka import errors as client
 from kafka.structs import OffsetAndMetadata
 
 from shared.deadline import Deadline
-from shared.errors import ConfigurationError, FencedError, StalledError
+from shared.errors import BrokerUnreachableError, ConfigurationError, FencedError, StalledError
 from shared.kafka.choice import fast_path
 from shared.kafka.columns import Mark, NewRecords
 from shared.kafka.connection import KafkaSettings, client_options, open_client
 from shared.kafka.encode import Encoded, encode_records
-from shared.kafka.errors import RecordTooLargeError, translated
+from shared.kafka.errors import RecordTooLargeError, RecoverableError, translated
 from shared.kafka.pending import BatchFuture, Pending, acknowledged
 from shared.kafka.public import Unwrap, send_singly, start_step
 from shared.kafka.split import most_bytes, spans
@@ -83,7 +83,6 @@ class Writer:
             "value_serializer": None if self._fast else Unwrap(),
             "transactional_id": transactional_id,
             "transaction_timeout_ms": int(transaction_timeout * 1000),
-            "max_block_ms": int(settings.broker_timeout * 1000),
         }
         self._compress_large = compress_large
         self._max_batch_bytes = max_batch_bytes
@@ -92,12 +91,12 @@ class Writer:
         self._announced: Any = None
         # Whether anything of the open transaction may have reached the broker.
         self._sent = False
-        self._producer = self._connect()
+        self._producer = self._connect(Deadline.after(settings.broker_timeout))
 
-    def _connect(self) -> KafkaProducer:
-        producer = open_client(
-            KafkaProducer, self._options, self._settings, Deadline.after(self._settings.broker_timeout)
-        )
+    def _connect(self, deadline: Deadline) -> KafkaProducer:
+        block_ms = max(1, int(min(deadline.remaining, self._settings.broker_timeout) * 1000))
+        options = {**self._options, "max_block_ms": block_ms}
+        producer = open_client(KafkaProducer, options, self._settings, deadline)
         if self._fast is not None:
             self._fast.surface_too_large(producer)
         if self._options["transactional_id"] is not None:
@@ -324,11 +323,11 @@ class Writer:
         Raises:
             FencedError: Another writer has taken over; it has ended the transaction already.
             StalledError: No answer before the deadline.
-            BrokerUnreachableError: No broker answers.
         """
         self._open = []
+        deadline = deadline or Deadline.after(self._settings.broker_timeout)
         if self._sent:
-            self._reconnect()
+            self._reconnect(deadline)
             return
         try:
             self._step("abort", deadline)
@@ -338,13 +337,27 @@ class Writer:
             logger.warning(
                 "The transaction could not be aborted in place, so the writer reconnects: %s", error
             )
-            self._reconnect()
+            self._reconnect(deadline)
 
-    def _reconnect(self) -> None:
+    def _reconnect(self, deadline: Deadline) -> None:
+        """Begins with a new client, trying until a broker lets it.
+
+        Raises:
+            StalledError: None did before the deadline.
+        """
         self._give_up()
-        self._producer = self._connect()
-        for topic in self._topics:
-            self._learn_partitions(topic)
+        while True:
+            try:
+                self._producer = self._connect(deadline)
+                for topic in self._topics:
+                    self._learn_partitions(topic)
+            except (RecoverableError, BrokerUnreachableError) as error:
+                if deadline.passed:
+                    raise _stalled("abort") from error
+                logger.warning("The transaction cannot be aborted yet: %s", error)
+                deadline.pause(_PAUSE)
+            else:
+                return
 
     def _learn_partitions(self, topic: str) -> None:
         """Lets the client know where a topic's partitions are; what is written before would wait forever."""
@@ -383,6 +396,8 @@ class Writer:
 
 # From this many batches on, those acknowledged are forgotten: nobody may ever call flush.
 _SWEEP = 1024
+# Seconds between two tries to connect anew.
+_PAUSE = 0.5
 _STEPS: Mapping[str, str] = {
     "send_offsets": "adding offsets to the transaction",
     "commit_offsets": "adding offsets to the transaction",

@@ -114,7 +114,7 @@ def test_what_comes_after_a_failed_poll_is_read_again_from_what_is_committed() -
     kafka = MemoryKafka([BrokerTroubleError("away"), [], events, events])
     loop = run(kafka)
     assert kafka.calls[:2] == ["rewind", "group_metadata"]
-    assert loop.ledger.read == 1
+    assert loop.ledger.read == 2
 
 
 def test_a_silent_broker_is_told_of_while_nothing_comes(
@@ -171,6 +171,35 @@ def test_a_slow_model_scores_a_poll_in_pieces_and_stays_in_its_group(
     assert told.committed_events == [1] * 5
     assert kafka.committed == {0: 5}
     assert "keep_membership" in kafka.calls
+
+
+def test_a_run_is_not_idle_while_polled_events_wait_to_be_scored() -> None:
+    """A slow model has the rest of a poll in hand when the last poll is long ago."""
+    told, budget = Told(), Budget(1_000, 1e-9)
+    budget.scored(1, 1.0)
+    nothing: list[Sequence[RecordColumns] | Exception] = [[] for _ in range(99)]
+    kafka = MemoryKafka([[], [lesson_columns(0, 0, *[EVENT] * 7)], *nothing], rebalances={0}, left_until=2)
+    loop = run(kafka, Limits(until_idle=1e-9), told, budget)
+    assert loop.ledger.read == 7
+
+
+def test_what_was_in_hand_when_a_poll_failed_is_read_again_even_if_nothing_more_comes() -> None:
+    told, budget = Told(), Budget(1_000, 1e-9)
+    budget.scored(1, 1.0)
+    events = [lesson_columns(0, 0, *[EVENT] * 5)]
+    polls: list[Sequence[RecordColumns] | Exception] = [events, BrokerTroubleError("away"), [], [], []]
+    kafka = MemoryKafka(polls)
+    run(kafka, told=told, budget=budget)
+    assert kafka.calls.count("rewind") == 1
+    # Nothing of what was in hand is scored after the failure: it may be another member's by now.
+    assert sum(told.committed_events) <= 1
+
+
+def test_a_broker_that_does_not_tell_the_offsets_after_a_failed_poll_is_asked_again() -> None:
+    polls: list[Sequence[RecordColumns] | Exception] = [BrokerTroubleError("away"), [], [], [], []]
+    kafka = MemoryKafka(polls, failures={"rewind": [BrokerTroubleError("still away")]})
+    run(kafka)
+    assert kafka.calls.count("rewind") == 2
 
 
 def test_a_refused_batch_is_not_published_and_ends_the_run() -> None:
