@@ -23,11 +23,20 @@ def topic_findings(settings: ConsumerSettings, found: Mapping[str, TopicInfo | N
         settings: The topics' names.
         found: What the broker knows of each.
     """
+    missing = [name for name, topic in found.items() if topic is None]
+    known = [topic for topic in found.values() if topic is not None]
+    if missing and settings.create_topics:
+        source = found.get(settings.input_topic)
+        partitions = settings.partitions if source is None else source.partitions
+        yield ok(
+            "topics",
+            f"{', '.join(missing)}: missing; --create-topics makes them with {partitions} partitions",
+        )
+        found = {topic.name: topic for topic in known}
     problems = list(problems_of(settings, found))
     for problem in problems:
         yield must_for("topics", problem)
-    known = [topic for topic in found.values() if topic is not None]
-    if not problems and len(known) == len(found):
+    if not problems and known and not missing:
         partitions, names = known[0].partitions, ", ".join(topic.name for topic in known)
         yield ok("topics", f"{names}: all exist, with {partitions} partitions each, and fit each other")
     for topic in known:

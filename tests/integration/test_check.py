@@ -105,6 +105,24 @@ def test_all_that_would_refuse_the_start_is_found_at_once() -> None:
     assert "max.message.bytes" in str([one.change for one in topic_findings(settings(), known)])
 
 
+def test_topics_that_the_consumer_will_create_are_no_obstacle() -> None:
+    new: dict[str, TopicInfo | None] = dict.fromkeys(("customers", "predictions", "dead-letters"))
+    (finding,) = topic_findings(settings(create_topics=True, partitions=4), new)
+    assert (finding.severity, finding.subject) == ("ok", "topics")
+    assert "customers, predictions, dead-letters" in finding.detail
+    assert "4 partitions" in finding.detail
+    some = topics(replace(good(), partitions=6)) | {"dead-letters": None}
+    told = found(list(topic_findings(settings(create_topics=True, partitions=4), some)), "topics")
+    assert "dead-letters: missing" in told.detail
+    assert "6 partitions" in told.detail
+
+
+def test_a_topic_that_does_not_fit_is_found_beside_one_that_will_be_created() -> None:
+    known = topics(target=replace(good("predictions", ROOM), partitions=5)) | {"dead-letters": None}
+    findings = list(topic_findings(settings(create_topics=True), known))
+    assert ["5 partitions" in one.detail for one in findings if one.severity == "must"] == [True]
+
+
 def test_sizes_that_this_client_may_not_read_refuse_nothing() -> None:
     known = {name: topic and replace(topic, configs={}) for name, topic in topics().items()}
     assert {one.severity for one in topic_findings(settings(), known)} == {Severity.OK, Severity.WARN}
@@ -176,12 +194,14 @@ def test_a_cluster_that_is_well_answers_0_and_nothing_is_created(
     pipeline: Pipeline, kafka: KafkaSettings
 ) -> None:
     options = pipeline.options(MODEL, "--shadow", "models/churn", "--shadow-topic", f"{pipeline.name}-shadow")
-    answer = command("consumer", "check", *options, "--create-topics", "--json")
+    answer = command("consumer", "check", *options, "--json")
     assert answer.code == 1
     wrong = [one for one in json.loads(answer.output)["findings"] if one["severity"] == "must"]
     assert [one["subject"] for one in wrong] == ["topics"]
     missing = f"{pipeline.name}-shadow"
     assert missing in wrong[0]["detail"]
+    answer = command("consumer", "check", *options, "--create-topics")
+    assert (answer.code, missing in answer.output) == (0, True), answer.output
     assert describe_topics(kafka, [missing], Deadline.after(10)) == {missing: None}
     answer = command("consumer", "check", *pipeline.options(MODEL))
     assert answer.code == 0, answer.output
