@@ -24,7 +24,7 @@ from consumer.check.topics import topic_findings
 from consumer.settings import ConsumerSettings, Guarantee
 from shared import logs
 from shared.deadline import Deadline
-from shared.errors import ConfigurationError, ExitCode
+from shared.errors import ConfigurationError, ExitCode, TandemError
 from shared.kafka.cluster import Cluster
 from shared.kafka.topics import TopicInfo, describe_topics
 from shared.settings import load, secrets_in
@@ -60,13 +60,15 @@ def main(arguments: Sequence[str]) -> int:
     """
     settings = load(CheckSettings, arguments, PROGRAM)
     logs.set_up(settings.log_format, settings.log_level)
-    findings = list(findings_of(settings, secrets_in(arguments)))
-    wrong = [finding for finding in findings if finding.severity is Severity.MUST]
-    if settings.as_json:
-        answer = {"ok": not wrong, "findings": [asdict(finding) for finding in findings]}
-        print(json.dumps(answer, indent=2))
-    else:
-        _show(findings)
+    findings: list[Finding] = []
+    try:
+        for finding in findings_of(settings, secrets_in(arguments)):
+            findings.append(finding)  # noqa: PERF402 - what was found before an error is told, too
+    except TandemError as error:
+        _tell(settings, findings, error)
+        raise
+    _tell(settings, findings)
+    wrong = any(finding.severity is Severity.MUST for finding in findings)
     return ExitCode.ANSWER_IS_NO if wrong else ExitCode.DONE
 
 
@@ -100,7 +102,21 @@ def findings_of(settings: ConsumerSettings, told_secrets: Sequence[str] = ()) ->
         yield from limit_findings(settings, cluster, found.get(settings.input_topic))
 
 
-def _show(findings: Sequence[Finding]) -> None:
+def _tell(settings: CheckSettings, findings: Sequence[Finding], error: TandemError | None = None) -> None:
+    """Prints what was found, up to the error that ended the search if there is one."""
+    if not settings.as_json:
+        _show(findings, "" if error is None else "; the rest could not be looked at")
+        return
+    well = error is None and all(finding.severity is not Severity.MUST for finding in findings)
+    answer = {
+        "ok": well,
+        "error": None if error is None else error.message,
+        "findings": [asdict(finding) for finding in findings],
+    }
+    print(json.dumps(answer, indent=2))
+
+
+def _show(findings: Sequence[Finding], ending: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
@@ -112,4 +128,4 @@ def _show(findings: Sequence[Finding]) -> None:
         console.print(line)
     counts = [sum(finding.severity is severity for finding in findings) for severity in Severity]
     sys.stdout.flush()
-    print(f"{counts[0]} ok, {counts[1]} to consider, {counts[2]} to change")
+    print(f"{counts[0]} ok, {counts[1]} to consider, {counts[2]} to change{ending}")

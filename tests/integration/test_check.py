@@ -234,8 +234,15 @@ def test_a_real_topic_that_compacts_and_a_model_that_does_not_load_are_found(
     assert wrong == {"model", f"cleanup of topic {compacted}"}
 
 
-@pytest.mark.broker
-def test_no_broker_is_code_4() -> None:
+def test_no_broker_is_code_4_after_what_was_found_before() -> None:
     address = f"127.0.0.1:{free_port()}"
-    asked = ("--model", MODEL, "--bootstrap-servers", address, "--broker-timeout", "1")
-    assert command("consumer", "check", *asked).code == 4
+    asked = ("--model", "models/none-here", "--bootstrap-servers", address, "--broker-timeout", "1")
+    answer = command("consumer", "check", *asked)
+    assert answer.code == 4
+    assert answer.output.startswith("must  model ")
+    assert "1 to change; the rest could not be looked at" in answer.output
+    answer = command("consumer", "check", *asked, "--json")
+    assert answer.code == 4
+    told = json.loads(answer.output)
+    assert (told["ok"], told["findings"][0]["subject"]) == (False, "model")
+    assert told["error"] in answer.errors
