@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from shared.dead_letters import Told, told_by
 from shared.errors import ConfigurationError
@@ -12,6 +13,9 @@ from shared.kafka.to_end import Extent, extents, read_to_end
 from shared.visible import visible
 
 logger = logging.getLogger(__name__)
+
+#: A topic, a partition and an offset.
+Place: TypeAlias = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,18 @@ class Letter:
     def place(self) -> str:
         """Where the letter stands, `topic/partition/offset`."""
         return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+def place_from(text: str) -> Place:
+    """What `topic/partition/offset` says.
+
+    Raises:
+        ValueError: The text is something else.
+    """
+    topic, *numbers = text.rsplit("/", 2)
+    if topic and len(numbers) == 2 and all(n.isascii() and n.isdigit() and len(n) < 20 for n in numbers):
+        return topic, int(numbers[0]), int(numbers[1])
+    raise ValueError("a position such as customers/3/1042, topic/partition/offset")
 
 
 def letter_at(columns: RecordColumns, row: int) -> Letter:

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
+from consumer.dead_letters.letters import place_from
 from consumer.dead_letters.moments import moment
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogSettings
@@ -32,6 +33,11 @@ class TopicSettings(LogSettings, KafkaSettings, CommandSettings):
     def log(self) -> str:
         """The topic that says which letters were replayed."""
         return log_topic(self.dead_letter_topic, self.replay_topic)
+
+
+def _as_it_is_written(position: str) -> str:
+    """A position as headers tell it, without zeros before its numbers."""
+    return "/".join(map(str, place_from(position)))
 
 
 class FilterSettings(BaseModel):
@@ -68,6 +74,11 @@ class FilterSettings(BaseModel):
             moment(text, now=0)
         return text
 
+    @field_validator("position")
+    @classmethod
+    def _are_positions(cls, texts: list[str]) -> list[str]:
+        return [_as_it_is_written(text) for text in texts]
+
 
 class ListSettings(TopicSettings, FilterSettings):
     """Lists dead letters, and whether each was replayed; counts them by reason and model at the end.
@@ -100,6 +111,11 @@ class ShowSettings(TopicSettings):
     show_bytes: int = Field(
         4096, ge=0, description="How many bytes of a value to show; JSON has all of them."
     )
+
+    @field_validator("position")
+    @classmethod
+    def _is_a_position(cls, text: str) -> str:
+        return _as_it_is_written(text)
 
 
 class ReplaySettings(TopicSettings, FilterSettings):

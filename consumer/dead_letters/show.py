@@ -9,18 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from consumer.dead_letters.letters import Letter, Letters, letter_from
+from consumer.dead_letters.letters import Letter, Letters, Place, letter_from, place_from
 from consumer.dead_letters.listing import as_row
 from consumer.dead_letters.moments import shown_time
 from consumer.dead_letters.originals import Event, GoneError, event_of, finder
 from consumer.dead_letters.settings import ShowSettings
 from shared import logs
-from shared.errors import AnswerIsNo, ConfigurationError, ExitCode
+from shared.errors import AnswerIsNo, ExitCode
 from shared.replay_log import Replayed, read_log
 from shared.settings import load
 from shared.visible import visible
-
-Place = tuple[str, int, int]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,20 +44,6 @@ def main(arguments: Sequence[str]) -> int:
     else:
         _show(attempts, event, gone, replayed, settings.show_bytes)
     return ExitCode.DONE
-
-
-def place_from(text: str) -> Place:
-    """A topic, a partition and an offset, as `topic/partition/offset`.
-
-    Raises:
-        ConfigurationError: The text is something else.
-    """
-    topic, *numbers = text.rsplit("/", 2)
-    if topic and len(numbers) == 2 and all(n.isascii() and n.isdigit() and len(n) < 20 for n in numbers):
-        return topic, int(numbers[0]), int(numbers[1])
-    raise ConfigurationError(
-        f"{text!r} is no position", hint="Give it as topic/partition/offset, e.g. customers/3/1042."
-    )
 
 
 def _letters_of(settings: ShowSettings, place: Place) -> list[Letter]:

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from consumer.dead_letters.filters import Filter
-from consumer.dead_letters.letters import letter_at
+from consumer.dead_letters.letters import letter_at, place_from
 from consumer.dead_letters.listing import Newest, Summary, as_row
 from consumer.dead_letters.moments import moment, shown_time
-from consumer.dead_letters.settings import ListSettings
-from consumer.dead_letters.show import place_from
+from consumer.dead_letters.settings import ListSettings, ReplaySettings, ShowSettings
 from shared.errors import ConfigurationError
 from shared.replay_log import Standing
 from shared.schema import Reason
@@ -127,8 +126,17 @@ def test_the_summary_counts_by_reason_and_model_the_largest_first() -> None:
     "text", ["customers", "customers/1", "customers/a/1", "/1/2", "c/1/-2", "c/1/\u0661", ""]
 )
 def test_a_position_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no position"):
-        place_from(text)
+    for kind, named in ((ListSettings, "--position"), (ReplaySettings, "--position"), (ShowSettings, "")):
+        told = [f"{named}={text}" if named else text]
+        if kind is ReplaySettings:
+            told += ["--model", "models/threshold"]
+        with pytest.raises(ConfigurationError, match=r"(?i)position.*: a position such as customers/3/1042"):
+            load(kind, told, "program")
+
+
+def test_a_position_is_told_in_one_way() -> None:
+    assert load(ListSettings, ["--position=c/03/007"], "program").position == ["c/3/7"]
+    assert load(ShowSettings, ["c/03/007"], "program").position == "c/3/7"
 
 
 def test_a_position_is_read() -> None:
