@@ -2,13 +2,15 @@
 
 import inspect
 import sys
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import kafka
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import Fetcher
+from kafka.coordinator.base import BaseCoordinator
 from kafka.net.manager import KafkaConnectionManager
-from kafka.net.transport import KafkaTCPTransport
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.producer.kafka import KafkaProducer
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
@@ -33,6 +35,78 @@ _SAMPLE_VALUES: list[bytes | None] = [b"value", b"", None, b"v" * 70_000]
 _SAMPLE_HEADERS: list[list[Header]] = [[], [("name", b"value"), ("null", None)], [], [("", b"")]]
 _SAMPLE_TIMES = [1_700_000_000_000, 1_700_000_000_001, 1_699_999_999_999, 1_700_000_100_000]
 _CODECS = (DefaultRecordBatch.CODEC_NONE, DefaultRecordBatch.CODEC_GZIP)
+# What classes of the client must have.
+_ATTRIBUTES: Final[Sequence[tuple[Any, str]]] = [
+    (Fetcher.PartitionRecords, "_unpack_records"),
+    (Fetcher.PartitionRecords, "drain"),
+    (MemoryRecords, "_cache_next"),
+    (KafkaConnectionManager, "_build_transport"),
+    (KafkaConnectionManager, "reset_backoff"),
+    (KafkaConnectionManager, "update_backoff"),
+    (KafkaTCPTransport, "_sock_recv"),
+    (KafkaSSLTransport, "_sock_recv"),
+    (RecordAccumulator, "_tp_lock"),
+    (RecordAccumulator, "deallocate"),
+    (Sender, "wakeup"),
+    (Sender, "_dispatch_error"),
+    (Sender, "_maybe_remove_from_inflight_batches"),
+    (ProducerBatch, "_complete_future"),
+    (TransactionManager, "maybe_add_partition_to_transaction"),
+    (TransactionManager, "set_sequence_number"),
+    (TransactionManager, "transition_to_abortable_error"),
+    (TransactionManager, "send_offsets_to_transaction"),
+    (TransactionManager, "begin_commit"),
+    (TransactionManager, "begin_abort"),
+    (TransactionManager, "_enqueue_request"),
+    (TransactionManager, "_maybe_fail_with_error"),
+    (AddOffsetsToTxnHandler, "handle_response"),
+    (TxnOffsetCommitHandler, "handle_response"),
+    (TransactionalRequestResult, "wait"),
+    (DefaultRecordBatch, "_maybe_uncompress"),
+    (DefaultRecordBatchBuilder, "build"),
+]
+# What the modules of classes must say: names of instances, and how methods call each other.
+_TEXTS: Final[Mapping[Any, Sequence[str]]] = {
+    Fetcher: (
+        "self.PartitionRecords(",
+        "part_records = part.take(max_records)",
+        "part.next_fetch_offset == position.offset",
+        "part.next_fetch_offset, '', part.leader_epoch)",
+    ),
+    KafkaConsumer: ("self._client =", "self._fetcher =", "self._subscription =", "self._coordinator ="),
+    BaseCoordinator: (
+        "self._lock =",
+        "self.state = MemberState.STABLE",
+        "self.rejoin_needed =",
+        "self._heartbeat_enabled =",
+        "self._heartbeat_closed =",
+    ),
+    KafkaConnectionManager: (
+        "await self._build_transport(",
+        "reset_backoff_on_connect=True):",
+        "self._conns[node_id] = conn",
+    ),
+    KafkaBytes: ("bytes(self[start:self._idx])",),
+    KafkaTCPTransport: ("= self._sock_recv()", "self._sock ="),
+    MemoryRecords: ("self._next_slice =",),
+    KafkaProducer: ("self._accumulator =", "self._sender =", "self._transaction_manager ="),
+    RecordAccumulator: (
+        "self._batches",
+        "self._incomplete",
+        "self._appends_in_progress",
+        "self.muted",
+        "batch.drained = now",
+        "self.config['compression_attrs']",
+    ),
+    Sender: ("self._dispatch_error(",),
+    TransactionManager: (
+        "self._transaction_started =",
+        "self._pending_txn_offset_commits =",
+        "self._current_state =",
+        "self._lock = threading.Condition()",
+    ),
+    ProducerBatch: ("self.drained = None", "self._complete_future("),
+}
 
 
 def library_records(data: bytes) -> list[tuple[Any, ...]]:
@@ -65,70 +139,8 @@ def library_built(
 
 def _private_parts() -> list[str]:
     """What this file uses and the installed client does not have."""
-    wanted: list[tuple[Any, str]] = [
-        (Fetcher.PartitionRecords, "_unpack_records"),
-        (Fetcher.PartitionRecords, "drain"),
-        (MemoryRecords, "_cache_next"),
-        (KafkaConnectionManager, "_build_transport"),
-        (KafkaConnectionManager, "reset_backoff"),
-        (KafkaConnectionManager, "update_backoff"),
-        (KafkaTCPTransport, "_sock_recv"),
-        (RecordAccumulator, "_tp_lock"),
-        (RecordAccumulator, "deallocate"),
-        (Sender, "wakeup"),
-        (Sender, "_dispatch_error"),
-        (Sender, "_maybe_remove_from_inflight_batches"),
-        (ProducerBatch, "_complete_future"),
-        (TransactionManager, "maybe_add_partition_to_transaction"),
-        (TransactionManager, "set_sequence_number"),
-        (TransactionManager, "transition_to_abortable_error"),
-        (TransactionManager, "send_offsets_to_transaction"),
-        (TransactionManager, "begin_commit"),
-        (TransactionManager, "begin_abort"),
-        (TransactionManager, "_enqueue_request"),
-        (TransactionManager, "_maybe_fail_with_error"),
-        (AddOffsetsToTxnHandler, "handle_response"),
-        (TxnOffsetCommitHandler, "handle_response"),
-        (TransactionalRequestResult, "wait"),
-        (DefaultRecordBatch, "_maybe_uncompress"),
-        (DefaultRecordBatchBuilder, "build"),
-    ]
-    missing = [f"{owner.__name__}.{name}" for owner, name in wanted if not hasattr(owner, name)]
-    mentioned = {
-        Fetcher: (
-            "self.PartitionRecords(",
-            "part_records = part.take(max_records)",
-            "part.next_fetch_offset == position.offset",
-            "part.next_fetch_offset, '', part.leader_epoch)",
-        ),
-        KafkaConsumer: ("self._client =", "self._fetcher =", "self._subscription ="),
-        KafkaConnectionManager: (
-            "await self._build_transport(",
-            "reset_backoff_on_connect=True):",
-            "self._conns[node_id] = conn",
-        ),
-        KafkaBytes: ("bytes(self[start:self._idx])",),
-        KafkaTCPTransport: ("= self._sock_recv()", "self._sock ="),
-        MemoryRecords: ("self._next_slice =",),
-        KafkaProducer: ("self._accumulator =", "self._sender =", "self._transaction_manager ="),
-        RecordAccumulator: (
-            "self._batches",
-            "self._incomplete",
-            "self._appends_in_progress",
-            "self.muted",
-            "batch.drained = now",
-            "self.config['compression_attrs']",
-        ),
-        Sender: ("self._dispatch_error(",),
-        TransactionManager: (
-            "self._transaction_started =",
-            "self._pending_txn_offset_commits =",
-            "self._current_state =",
-            "self._lock = threading.Condition()",
-        ),
-        ProducerBatch: ("self.drained = None", "self._complete_future("),
-    }
-    for owner, texts in mentioned.items():
+    missing = [f"{owner.__name__}.{name}" for owner, name in _ATTRIBUTES if not hasattr(owner, name)]
+    for owner, texts in _TEXTS.items():
         # Of the whole module: to find where a class ends takes 15 ms each.
         source = inspect.getsource(sys.modules[owner.__module__])
         missing += [f"{owner.__name__}: {text}" for text in texts if text not in source]

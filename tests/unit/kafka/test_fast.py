@@ -1,5 +1,6 @@
 """The check at start finds a client that is not the one the fast path was written for."""
 
+import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -34,6 +35,29 @@ def test_another_version_is_refused_by_its_number(monkeypatch: pytest.MonkeyPatc
 def test_a_missing_private_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("kafka.producer.sender.Sender._dispatch_error")
     assert "lacks Sender._dispatch_error" in (selfcheck.self_check() or "")
+
+
+@pytest.mark.parametrize(
+    ("part", "renamed"),
+    [
+        ("_coordinator", "self._coordinator ="),
+        ("rejoin_needed", "self.rejoin_needed ="),
+        ("_heartbeat_enabled", "self._heartbeat_enabled ="),
+        ("_heartbeat_closed", "self._heartbeat_closed ="),
+        ("state", "self.state = MemberState.STABLE"),
+    ],
+)
+def test_a_coordinator_of_another_make_is_found(
+    monkeypatch: pytest.MonkeyPatch, part: str, renamed: str
+) -> None:
+    """What `fast.is_fenced` reads is set by the instance: a class has none of it."""
+    source = inspect.getsource
+
+    def without(module: Any) -> str:
+        return source(module).replace(f"self.{part} =", f"self.{part}_ =")
+
+    monkeypatch.setattr(inspect, "getsource", without)
+    assert renamed in (selfcheck.self_check() or "")
 
 
 def test_a_codec_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
