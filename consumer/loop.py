@@ -187,7 +187,7 @@ class Loop:
         Raises:
             BrokerUnreachableError: It was to run until idle, and the broker does not say whether it is.
         """
-        report = Report(self.ledger, self._source)
+        report = Report(self.ledger)
         with self._output, _without_garbage_collector():
             while not self._stop.requested and not self._reached_limit():
                 self._read()

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from typing import Final
 
 from consumer.operations.telemetry import Telemetry
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 _PAUSE: Final = 2.0
 _PATIENCE: Final = 5.0
 _CLOSE_SECONDS: Final = 1.0
+# Seconds after which a broker that is still away is told of again.
+_SAID_EVERY: Final = 10.0
 
 
 class LagProbe(threading.Thread):
@@ -36,7 +39,9 @@ class LagProbe(threading.Thread):
         self._telemetry = telemetry
         self._ended = threading.Event()
         self._reader: Reader | None = None
-        self._failing = False
+        self._answered_at = time.monotonic()
+        # When it was last said that the broker is away; None while it answers.
+        self._said_at: float | None = None
 
     def run(self) -> None:
         """Asks until it is told to end."""
@@ -65,15 +70,20 @@ class LagProbe(threading.Thread):
         if self._reader is None:
             self._reader = Reader(self._settings, self._topic, group=None)
         self._telemetry.ends(self._reader.end_offsets())
-        if self._failing:
-            logger.info("The broker tells again where %s ends", self._topic)
-        self._failing = False
+        self._answered_at = time.monotonic()
+        if self._said_at is not None:
+            logger.info("The broker answers again")
+        self._said_at = None
 
     def _give_up(self, reason: str) -> None:
-        """Says so once an outage, and starts over: brokers may have moved meanwhile."""
-        if not self._failing:
-            logger.warning("The broker does not tell where %s ends: %s", self._topic, reason)
-        self._failing = True
+        """Says so now and then, and starts over: brokers may have moved meanwhile.
+
+        Nobody else says it: a poll comes back empty from a quiet topic and from a silent broker alike.
+        """
+        now = time.monotonic()
+        if self._said_at is None or now - self._said_at >= _SAID_EVERY:
+            self._said_at = now
+            logger.warning("No answer from the broker for %d s; waiting: %s", now - self._answered_at, reason)
         self._close()
 
     def _close(self) -> None:

@@ -91,8 +91,21 @@ def test_a_broker_that_is_away_is_said_once_and_asked_anew_until_it_answers(
     assert brokers.readers == brokers.closed == 4
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
-    assert said[0].startswith("The broker does not tell where customers ends: ")
-    assert said[1] == "The broker tells again where customers ends"
+    assert said[0].startswith("No answer from the broker for 0 s; waiting: ")
+    assert str(error).splitlines()[0] in said[0]
+    assert said[1] == "The broker answers again"
+
+
+def test_a_broker_that_stays_away_is_told_of_again(
+    telemetry: Telemetry, brokers: Brokers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.operations.lag._SAID_EVERY", 0)
+    away = BrokerTroubleError("away")
+    brokers.answers = [away, away, away, {0: 9}]
+    run(telemetry, brokers, questions=4)
+    assert [record.getMessage().partition(" for ")[0] for record in caplog.records] == [
+        "No answer from the broker"
+    ] * 3
 
 
 def test_partitions_that_were_added_to_the_topic_are_asked_for(
