@@ -91,7 +91,7 @@ class Telemetry(Protocol):
     def committed(self, batch: Sequence[Scored], polled_at: float) -> None:
         """A batch is committed whose events were polled at a time of the monotonic clock."""
 
-    def undone(self, reason: str, events: int) -> None:
+    def undone(self, events: int) -> None:
         """A batch is undone, and its events come again."""
 
 
@@ -326,7 +326,7 @@ class Loop:
             return True
         if not self._output.finish():
             self._undone_in_a_row += 1
-            self._telemetry.undone("recoverable", batch.events)
+            self._telemetry.undone(batch.events)
             # What fails at once and for ever is to be seen in the log, not to be felt by the broker.
             time.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._undone_in_a_row))
             if not self._stop.requested:

@@ -35,12 +35,11 @@ UNDONE: Final = Family(
     "tandem_events_undone_total",
     "counter",
     "Events that were scored but not committed, and come again.",
-    ("reason",),
 )
 TRANSACTIONS: Final = Family(
     "tandem_transactions_total",
     "counter",
-    "Batches that were committed, or aborted to be scored again.",
+    "Batches that were committed, or undone (aborted) to be scored again.",
     ("outcome",),
 )
 BATCH_EVENTS: Final = Family(

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import threading
 import time
 from collections import Counter
@@ -30,8 +29,6 @@ _FORGOTTEN: Final = 30.0
 _OF_THE_LOOP: Final = ("poll", "score")
 # A poll that takes longer had to wait; one beside a commit is short, and says nothing when it is empty.
 _A_WAIT: Final = 0.1
-# What may stand as a label: a word of the code's own, never a broker's sentence.
-_WORD: Final = re.compile(r"[a-z][a-z_]{0,39}")
 _STATM: Final = Path("/proc/self/statm")
 
 Role: TypeAlias = Literal["champion", "shadow"]
@@ -107,6 +104,7 @@ class Telemetry:
         ):
             for outcome in outcomes:
                 self._metrics.add(family, 0, outcome)
+        self._metrics.add(measures.UNDONE, 0)
         self._metrics.add(measures.SHADOW_ACCEPTED, 0)
         self._metrics.add(measures.SHADOW_FAILURES, 0)
         self._metrics.set(measures.BUILD, 1, tandem_version(), platform.python_version())
@@ -186,11 +184,10 @@ class Telemetry:
         for reason, count in reasons.items():
             metrics.add(measures.REJECTED, count, reason.value)
 
-    def undone(self, reason: str, events: int) -> None:
-        """Counts a batch that was aborted, by a word that says why."""
-        reason = reason if _WORD.fullmatch(reason) else "other"
+    def undone(self, events: int) -> None:
+        """Counts a batch that is not committed, and its events."""
         self._metrics.add(measures.TRANSACTIONS, 1, "aborted")
-        self._metrics.add(measures.UNDONE, events, reason)
+        self._metrics.add(measures.UNDONE, events)
 
     # What the models tell.
 

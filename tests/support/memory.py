@@ -184,8 +184,7 @@ class Told:
         assert polled_at > 0
         self.committed_events.append(sum(len(scored.events) for scored in batch))
 
-    def undone(self, reason: str, events: int) -> None:
-        assert reason
+    def undone(self, events: int) -> None:
         self.undone_events.append(events)
 
     def check(self, batch: Sequence[Scored]) -> None:

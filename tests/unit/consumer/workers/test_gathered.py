@@ -13,7 +13,7 @@ def snapshot(worker: int, undone: int, pid: int = 1) -> WorkerSnapshot:
     telemetry = Telemetry(worker)
     telemetry.assigned({worker})
     telemetry.positions({worker: undone})
-    telemetry.undone("rebalance", undone)
+    telemetry.undone(undone)
     return {**telemetry.snapshot(), "pid": pid, "started": float(pid)}
 
 
@@ -23,7 +23,7 @@ def page(gathered: Gathered) -> str:
 
 
 def undone(gathered: Gathered) -> float:
-    found = re.search(r'^tandem_events_undone_total{reason="rebalance"} (\S+)$', page(gathered), re.MULTILINE)
+    found = re.search(r"^tandem_events_undone_total (\S+)$", page(gathered), re.MULTILINE)
     assert found is not None
     return float(found[1])
 
