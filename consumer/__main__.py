@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from shared.command import Command, run
+from shared.command import Command, run, unknown
+from shared.errors import ConfigurationError
 
 
 def _called(module: str, name: str = "main") -> Command:
@@ -19,20 +20,34 @@ def _called(module: str, name: str = "main") -> Command:
     return command
 
 
+_FOR_SUPERVISORS: Final = "worker"
 #: What `python -m consumer NAME` does; without a name it scores events.
 COMMANDS: Final[Mapping[str, Command]] = {
     "check": _called("consumer.check.command"),
     "status": _called("consumer.status"),
     "dead-letters": _called("consumer.dead_letters.command"),
     # What a supervisor starts: nobody else can, and no help names it.
-    "worker": _called("consumer.worker", "run_supervised"),
+    _FOR_SUPERVISORS: _called("consumer.worker", "run_supervised"),
 }
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a subcommand, or the consumer itself."""
-    if arguments and arguments[0] in COMMANDS:
-        return COMMANDS[arguments[0]](arguments[1:])
+    """Runs a subcommand, or the consumer itself.
+
+    Raises:
+        ConfigurationError: There is no such subcommand.
+    """
+    word = arguments[0] if arguments else ""
+    if word in COMMANDS:
+        return COMMANDS[word](arguments[1:])
+    # What holds a "=" may hold a password, too: the reading of options leaves such out of what it says.
+    if word and not word.startswith("-") and "=" not in word:
+        *names, last = [name for name in COMMANDS if name != _FOR_SUPERVISORS]
+        raise ConfigurationError(
+            unknown(word, [*names, last]),
+            hint=f"The commands are {', '.join(names)} and {last}; without one, it scores events."
+            " See python -m consumer --help.",
+        )
     # Before all that takes its time to import: a rolling restart that is asked for before there are workers
     # is none, and would else end the supervisor. Not SIG_IGN, which the workers would inherit.
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)

@@ -24,6 +24,12 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
 
     Every option can also be given as a variable: --input-topic is TANDEM_INPUT_TOPIC.
 
+    Commands:
+      check         Looks at all that a consumer of these settings would meet, and says what to change.
+      status        Shows how far a group is and who works in it.
+      dead-letters  Lists, shows and replays the letters of events that could not be scored.
+    python -m consumer COMMAND --help shows the options of each; without a command, it scores events.
+
     Example:
       python -m consumer --model models/churn --create-topics
       python -m consumer --model models/churn --guarantee at-least-once --until-idle 5

@@ -1,10 +1,11 @@
 """How every command starts and ends: one place that turns errors into a sentence and an exit code."""
 
+import difflib
 import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.errors import ExitCode, TandemError
@@ -66,6 +67,17 @@ def _status_of(command: Command, arguments: Sequence[str]) -> int:
         return ExitCode.FAULT
 
 
+def unknown(word: str, names: Iterable[str]) -> str:
+    """The sentence for a command that there is not, with the name that was probably meant.
+
+    Args:
+        word: What was typed.
+        names: The commands that there are.
+    """
+    near = difflib.get_close_matches(word.lower(), names, 1)
+    return f"there is no command {word!r}" + (f"; did you mean {near[0]}?" if near else "")
+
+
 def choose(
     program: str, commands: Mapping[str, tuple[Command, str]], arguments: Sequence[str]
 ) -> tuple[Command, Sequence[str]]:
@@ -88,6 +100,6 @@ def choose(
         print(usage)
         sys.exit(ExitCode.DONE)
     if arguments:
-        print(f"error: there is no command {arguments[0]!r}\n", file=sys.stderr)
+        print(f"error: {unknown(arguments[0], commands)}\n", file=sys.stderr)
     print(usage, file=sys.stderr)
     sys.exit(ExitCode.USAGE)

@@ -125,7 +125,8 @@ def test_the_first_argument_chooses_the_command() -> None:
     ("arguments", "code", "said"),
     [
         ([], 2, ""),
-        (["scroe"], 2, "error: there is no command 'scroe'\n\n"),
+        (["scroe"], 2, "error: there is no command 'scroe'; did you mean score?\n\n"),
+        (["xyz"], 2, "error: there is no command 'xyz'\n\n"),
         (["--help"], 0, ""),
         (["-h"], 0, ""),
     ],
