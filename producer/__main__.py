@@ -52,7 +52,7 @@ def _find_topic(settings: ProducerSettings) -> TopicInfo:
     topic = describe_topics(settings, [settings.topic], deadline)[settings.topic]
     if topic is None:
         raise ConfigurationError(
-            f"There is no topic {settings.topic!r} at {settings.bootstrap_servers}.",
+            f"there is no topic {settings.topic!r} at {settings.bootstrap_servers}",
             hint="Create it, or start the consumer with --create-topics, which makes its topics.",
         )
     return topic

@@ -103,7 +103,10 @@ class Letters:
         self._topic = topic
         held = extents(settings, topic)
         if unknown := sorted(set(partitions) - set(held)):
-            raise ConfigurationError(f"Topic {topic!r} has {len(held)} partitions; there is no {unknown[0]}.")
+            raise ConfigurationError(
+                f"topic {topic!r} has {len(held)} partitions; there is no {unknown[0]}",
+                hint=f"Partitions are counted from 0 to {len(held) - 1}: correct --partition.",
+            )
         self._wanted = {p: extent for p, extent in held.items() if not partitions or p in partitions}
         self._done: dict[int, int] = {}
         self.strangers = 0
@@ -156,9 +159,13 @@ def record_at(settings: KafkaSettings, topic: str, partition: int, offset: int) 
         ConfigurationError: There is no such topic or partition.
         TandemError: The broker does not answer.
     """
-    held = extents(settings, topic).get(partition)
+    places = extents(settings, topic)
+    held = places.get(partition)
     if held is None:
-        raise ConfigurationError(f"Topic {topic!r} has no partition {partition}.")
+        raise ConfigurationError(
+            f"topic {topic!r} has {len(places)} partitions; there is no {partition}",
+            hint=f"Partitions are counted from 0 to {len(places) - 1}: correct the position.",
+        )
     if not held.start <= offset < held.end:
         return None
     found = None

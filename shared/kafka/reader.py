@@ -143,11 +143,14 @@ class Reader:
         with translated(f"looking up topic {self.topic!r}"):
             known = self._consumer.partitions_for_topic(self.topic)
         if not known:
-            raise ConfigurationError(f"There is no topic {self.topic!r}.")
+            raise ConfigurationError(
+                f"there is no topic {self.topic!r}", hint="Create it, or correct the option that names it."
+            )
         wanted = known if partitions is None else set(partitions)
         if unknown := sorted(wanted - known):
             raise ConfigurationError(
-                f"Topic {self.topic!r} has {len(known)} partitions; there is no {unknown[0]}."
+                f"topic {self.topic!r} has {len(known)} partitions; there is no {unknown[0]}",
+                hint=f"Partitions are counted from 0 to {len(known) - 1}.",
             )
         self._consumer.assign([self._tp(partition) for partition in sorted(wanted)])
         self._listener.changed.set()

@@ -145,7 +145,9 @@ class Writer:
             deadline = Deadline.after(self._settings.broker_timeout)
             known = describe_topics(self._settings, [name], deadline)[name]
             if known is None:
-                raise ConfigurationError(f"There is no topic {name!r}.")
+                raise ConfigurationError(
+                    f"there is no topic {name!r}", hint="Create it, or correct the option that names it."
+                )
             self._learn_partitions(name)
             self._topics[name] = known
         return known

@@ -171,7 +171,7 @@ def test_a_topic_that_does_not_exist_is_a_sentence(
 ) -> None:
     name, reach = unique("nowhere"), ["--bootstrap-servers", kafka.bootstrap_servers]
     assert main(["export", name, "--output", str(tmp_path / "out"), *reach]) == ExitCode.USAGE
-    assert f"There is no topic {name!r}" in capsys.readouterr().err
+    assert f"there is no topic {name!r}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -169,7 +169,7 @@ def test_a_missing_topic_is_named_and_not_created(kafka: KafkaSettings) -> None:
     for _ in range(2):
         done = command("producer", "--lesson", *reach)
         assert done.code == 2
-        assert "There is no topic 'nobody-made-this'" in done.errors
+        assert "there is no topic 'nobody-made-this'" in done.errors
 
 
 @pytest.mark.parametrize(
