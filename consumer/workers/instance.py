@@ -4,6 +4,7 @@ The transactional id is made from it: a restarted consumer then ends the open tr
 behind at once, and two consumers beside each other do not fence one another.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -11,10 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from shared.errors import ConfigurationError
 
-_SLOTS = 1000
+_SLOTS: Final = 1000
+# What opening a file gives that another user made, or a link.
+_ANOTHERS: Final = (errno.EACCES, errno.EPERM, errno.ELOOP)
+_HINT: Final = "Give each consumer its own --instance."
 
 
 @contextmanager
@@ -31,15 +36,27 @@ def claim(group: str, host: str, folder: Path | None = None) -> Iterator[str]:
 
     Yields:
         `HOST-SLOT`.
+
+    Raises:
+        ConfigurationError: No lock file can be made there, or all slots are taken.
     """
     name = hashlib.sha256(group.encode()).hexdigest()[:16]
+    try:
+        # It tries out which folder can be written to, and fails where none can.
+        folder = folder or Path(tempfile.gettempdir())
+    except OSError as error:
+        raise ConfigurationError(f"no lock file can be made: {error.strerror}", hint=_HINT) from error
     for slot in range(_SLOTS):
-        path = (folder or Path(tempfile.gettempdir())) / f"tandem-{os.getuid()}-{name}-{slot}.lock"
+        path = folder / f"tandem-{os.getuid()}-{name}-{slot}.lock"
         try:
             # The folder is everybody's: a link that another user put there is not followed.
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError:
-            continue
+        except OSError as error:
+            if error.errno in _ANOTHERS and os.path.lexists(path):
+                continue
+            raise ConfigurationError(
+                f"no lock file can be made in {folder}: {error.strerror}", hint=_HINT
+            ) from error
         with os.fdopen(lock, "r+b") as held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,5 +66,5 @@ def claim(group: str, host: str, folder: Path | None = None) -> Iterator[str]:
             return
     raise ConfigurationError(
         f"no instance name is free for group {group!r} on this host",
-        hint="Give each consumer its own --instance.",
+        hint=_HINT,
     )
