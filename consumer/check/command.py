@@ -37,7 +37,7 @@ _COLORS: Final = {Severity.OK: "green", Severity.WARN: "yellow", Severity.MUST: 
 class CheckSettings(ConsumerSettings):
     """Looks at all that a consumer of these settings would meet, and says what to change.
 
-    It changes nothing, but for the transactional id GROUP/check, of which the broker learns under exactly-once.
+    It changes nothing, but that under exactly-once the broker learns of the transactional id GROUP/check.
 
     Takes the consumer's own options and variables. The exit status is 0 when nothing must be changed, 1 when
     something must, 4 when no broker answers and 2 when it does not let this client in.
