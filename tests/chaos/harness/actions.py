@@ -125,9 +125,9 @@ class Scene:
     def restart_broker(self) -> Sequence[Undo]:
         """Stops the broker in good order, with nobody connected, until its time is over.
 
-        While the only broker stops or starts, its partitions have no leader for a moment, in which Kafka 4.3.1
-        completes transactions without writing their marks ("Couldn't find leader endpoint"): with replicas
-        another broker leads, and here nothing may be under way.
+        While the only broker stops or starts, its partitions have no leader for a moment, in which Kafka
+        4.3.1 completes transactions without writing their marks ("Couldn't find leader endpoint"): with
+        replicas another broker leads, and here nothing may be under way.
         """
         self.proxy.refuse()
         time.sleep(_LAST_REQUESTS_SECONDS)
