@@ -36,6 +36,8 @@ class Sender:
             {
                 "bootstrap.servers": bootstrap,
                 "enable.idempotence": True,
+                # With more, librdkafka may lose count of its sequence numbers when connections are cut.
+                "max.in.flight": 1,
                 "acks": "all",
                 "linger.ms": 5,
                 "message.max.bytes": 4 << 20,
