@@ -1,33 +1,21 @@
 """The command `python -m consumer`: scores events; with a subcommand, looks after a consumer."""
 
-import importlib
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from shared.command import Command, run, unknown
+from shared.command import Command, lazily, run, unknown
 from shared.errors import ConfigurationError
-
-
-def _called(module: str, name: str = "main") -> Command:
-    """A module's function, imported when it is called: a worker that is started again needs no other's."""
-
-    def command(arguments: Sequence[str]) -> int:
-        function: Command = getattr(importlib.import_module(module), name)
-        return function(arguments)
-
-    return command
-
 
 _FOR_SUPERVISORS: Final = "worker"
 #: What `python -m consumer NAME` does; without a name it scores events.
 COMMANDS: Final[Mapping[str, Command]] = {
-    "check": _called("consumer.check.command"),
-    "status": _called("consumer.status"),
-    "dead-letters": _called("consumer.dead_letters.command"),
+    "check": lazily("consumer.check.command"),
+    "status": lazily("consumer.status"),
+    "dead-letters": lazily("consumer.dead_letters.command"),
     # What a supervisor starts: nobody else can, and no help names it.
-    _FOR_SUPERVISORS: _called("consumer.worker", "run_supervised"),
+    _FOR_SUPERVISORS: lazily("consumer.worker", "run_supervised"),
 }
 
 
@@ -51,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     # Before all that takes its time to import: a rolling restart that is asked for before there are workers
     # is none, and would else end the supervisor. Not SIG_IGN, which the workers would inherit.
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
-    return _called("consumer.command")(arguments)
+    return lazily("consumer.command")(arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How every command starts and ends: one place that turns errors into a sentence and an exit code."""
 
 import difflib
+import importlib
 import io
 import logging
 import os
@@ -65,6 +66,21 @@ def _status_of(command: Command, arguments: Sequence[str]) -> int:
     except Exception:
         logger.exception("A fault of Tandem itself: please report it with what follows")
         return ExitCode.FAULT
+
+
+def lazily(module: str, name: str = "main") -> Command:
+    """A module's function as a command that is imported when it is called: no other's imports are waited for.
+
+    Args:
+        module: Its full name.
+        name: The function's.
+    """
+
+    def command(arguments: Sequence[str]) -> int:
+        function: Command = getattr(importlib.import_module(module), name)
+        return function(arguments)
+
+    return command
 
 
 def unknown(word: str, names: Iterable[str]) -> str:
