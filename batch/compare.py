@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import Field, field_validator
-from pydantic_settings import CliPositionalArg, SettingsConfigDict
+from pydantic_settings import CliPositionalArg
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -36,9 +36,6 @@ class CompareSettings(LogSettings, KafkaSettings, CommandSettings):
       python -m batch compare topic:predictions scored --dead-letter-topic dead-letters
       python -m batch compare yesterday/ today/ --on customer_id --tolerance 4ulp --json
     """
-
-    # So that the variable of --json is TANDEM_JSON like any other's.
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     stream: CliPositionalArg[str] = Field(description="The stream's side: topic:NAME, a folder, or a file.")
     batch: CliPositionalArg[str] = Field(description="The batch's side: topic:NAME, a folder, or a file.")

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 from rich.table import Table
 
@@ -39,9 +38,6 @@ class StatusSettings(LogSettings, KafkaSettings, CommandSettings):
       python -m consumer status --watch 2
       python -m consumer status --json
     """
-
-    # So that the variable of --json is TANDEM_JSON like any other's.
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     group: str = Field("tandem", min_length=1, description="The consumer group.")
     input_topic: str = Field("customers", description="Where its events come from.")

@@ -39,7 +39,13 @@ class CommandSettings(BaseSettings):
     TANDEM_ and its name in upper case; the flag wins.
     """
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        # All: the variable of an option with an alias (--json) begins with the prefix, too.
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_prefix_target="all",
+        extra="ignore",
+        frozen=True,
+    )
 
 
 def _one_character(delimiter: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
-from pydantic_settings import CliPositionalArg, SettingsConfigDict
+from pydantic_settings import CliPositionalArg
 
 from batch.model.golden import choose_golden, held_golden
 from batch.model.page import certificate_page
@@ -55,9 +55,6 @@ class CertifySettings(CommandSettings):
       python -m batch model certify models/churn
       python -m batch model certify my-model --sample customers.csv --rows 20000
     """
-
-    # So that the variable of --json is TANDEM_JSON like any other's.
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     model: CliPositionalArg[Path] = Field(description="The model's directory.")
     sample: Path | None = Field(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import Field
-from pydantic_settings import CliPositionalArg, SettingsConfigDict
+from pydantic_settings import CliPositionalArg
 from rich.console import Console
 from rich.text import Text
 
@@ -28,9 +28,6 @@ class ListSettings(CommandSettings):
       python -m batch model list
       python -m batch model list /srv/models --json
     """
-
-    # So that the variable of --json is TANDEM_JSON like any other's.
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     folder: CliPositionalArg[Path] = Field(
         Path("models"), description="A folder that holds models' directories."

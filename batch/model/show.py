@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import Field
-from pydantic_settings import CliPositionalArg, SettingsConfigDict
+from pydantic_settings import CliPositionalArg
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,9 +29,6 @@ class ShowSettings(CommandSettings):
       python -m batch model show models/churn
       python -m batch model show models/churn --json
     """
-
-    # So that the variable of --json is TANDEM_JSON like any other's.
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     model: CliPositionalArg[Path] = Field(description="The model's directory.")
     as_json: bool = Field(False, alias="json", description="Print JSON instead of a table.")

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Final
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 from rich.text import Text
 
@@ -46,9 +45,6 @@ class CheckSettings(ConsumerSettings):
       python -m consumer check --model models/churn
       python -m consumer check --model models/churn --bootstrap-servers broker:9092 --json
     """
-
-    # So that the variable of --json is TANDEM_JSON like any other's.
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     as_json: bool = Field(False, alias="json", description="Print the findings as JSON.")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
-from pydantic_settings import CliPositionalArg, SettingsConfigDict
+from pydantic_settings import CliPositionalArg
 
 from consumer.dead_letters.letters import place_from
 from consumer.dead_letters.moments import moment
@@ -17,9 +17,6 @@ from shared.settings import CommandSettings
 
 class TopicSettings(LogSettings, KafkaSettings, CommandSettings):
     """Where the letters are."""
-
-    # So that the variable of --json is TANDEM_JSON like any other's.
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     dead_letter_topic: str = Field("dead-letters", description="The topic of the dead letters.")
     replay_topic: str | None = Field(
