@@ -13,6 +13,7 @@ from shared.deadline import Deadline
 from shared.errors import TandemError
 from shared.kafka.connection import KafkaSettings, client_options, open_client, try_broker
 from shared.kafka.errors import translated
+from shared.kafka.groups import described_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,6 @@ class Cluster:
             ConfigurationError: It may not even look.
         """
         with translated(f"looking at group {group!r}"):
-            found = self._admin.describe_groups([group])[group]
-            rights = found["authorized_operations"]
-            if found["error"] and client.GroupAuthorizationFailedError.__name__ in found["error"]:
-                raise client.GroupAuthorizationFailedError(group)
+            rights = described_group(self._admin, group)["authorized_operations"]
             self._admin.list_group_offsets({group: None})
         return None if rights is None else frozenset(rights)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka import errors as client
@@ -25,6 +26,18 @@ _ENDED = (
 
 # Brokers before Kafka 3.0 know no such request; others show no id that this client has no right to see.
 _NOT_TOLD = (client.UnsupportedVersionError, client.IncompatibleBrokerVersion, client.AuthorizationError)
+
+
+def described_group(admin: KafkaAdminClient, group: str) -> Mapping[str, Any]:
+    """What the broker tells of a group, as the client gives it.
+
+    Raises:
+        GroupAuthorizationFailedError: This client may not look; the client itself only says so in a text.
+    """
+    found: Mapping[str, Any] = admin.describe_groups([group])[group]
+    if found["error"] and client.GroupAuthorizationFailedError.__name__ in found["error"]:
+        raise client.GroupAuthorizationFailedError(group)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +162,7 @@ class GroupLag:
             ConfigurationError: This client may not look.
         """
         with translated(f"looking at group {self._group!r}"):
-            found = self._admin.describe_groups([self._group])[self._group]
-            if found["error"] and client.GroupAuthorizationFailedError.__name__ in found["error"]:
-                raise client.GroupAuthorizationFailedError(self._group)
+            found = described_group(self._admin, self._group)
         members = [
             Member(
                 one["member_id"],
