@@ -15,7 +15,7 @@ from consumer.report import Report
 from consumer.scoring import Scored
 from consumer.transaction import Output
 from shared.errors import BrokerUnreachableError
-from shared.kafka.columns import RecordColumns
+from shared.kafka.columns import Mark, RecordColumns
 from shared.kafka.errors import RecoverableError
 from shared.stop import Stop
 
@@ -256,8 +256,12 @@ class Loop:
         self._inbox.add(polled)
 
     def _rewind(self) -> None:
+        self._go_on_from(self._output.rewind())
+
+    def _go_on_from(self, committed: Mapping[int, Mark | None]) -> None:
+        """Starts over where the source stands now."""
         self._inbox.clear()
-        self._books.open(self._output.rewind())
+        self._books.open(committed)
         self._must_rewind = False
 
     def _rewind_if_told(self) -> None:
@@ -268,9 +272,7 @@ class Loop:
         except RecoverableError as error:
             logger.debug("The committed offsets cannot be read yet: %s", error.message)
             return
-        self._inbox.clear()
-        self._books.open(committed)
-        self._must_rewind = False
+        self._go_on_from(committed)
 
     def _tell_positions(self) -> None:
         """Tells how far all is done: of a partition of which nothing is in hand, up to where it was read.

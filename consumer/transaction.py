@@ -78,7 +78,7 @@ class Watch(Protocol):
         """Tells that a step is done for as long as the block runs.
 
         Args:
-            name: What is done: poll, score, commit or rewind.
+            name: What is done: poll, score, commit, abort or rewind.
             places: By partition, the offset of the first event in hand.
         """
 
