@@ -38,6 +38,27 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """A piece of a file that is read by itself, beside others.
+
+    The same file always gives the same splits, however many workers read them. It can be pickled.
+
+    Attributes:
+        first: The row number in the file of its first row.
+        rows: How many rows it has, those that the format refuses included; None where only reading tells.
+        size: How many bytes of the file it is, for showing progress.
+        begin: Where it begins, as the format counts: a byte, a row group, a record batch.
+        end: The place after its end; None is the end of the file.
+    """
+
+    first: int
+    rows: int | None
+    size: int
+    begin: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What to read of a file.
 
