@@ -11,12 +11,23 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shared.errors import InputError
-from shared.formats.base import Chunk, Format, Wanted
+from shared.formats.base import Chunk, Format, Split, Wanted
 from shared.formats.csv_text import CsvText
 from shared.formats.ndjson import Ndjson
 from shared.formats.parquet import Parquet
+from shared.storage import LocalFile, StoredFile
 
-__all__ = ["FORMATS", "Chunk", "Source", "check_file", "find_sources", "format_of", "read_file"]
+__all__ = [
+    "FORMATS",
+    "Chunk",
+    "Source",
+    "Split",
+    "check_file",
+    "find_sources",
+    "format_of",
+    "read_file",
+    "split_file",
+]
 
 FORMATS: Final[tuple[Format, ...]] = (CsvText(), Ndjson(), Parquet())
 _BY_SUFFIX: Final = {suffix: form for form in FORMATS for suffix in form.suffixes}
@@ -37,8 +48,10 @@ class Source:
 
 
 def read_file(  # noqa: PLR0913 - each of them is optional
-    path: Path,
+    file: StoredFile | Path,
     *,
+    split: Split | None = None,
+    skip: int = 0,
     columns: Collection[str] | None = None,
     others: bool = False,
     required: Collection[str] = (),
@@ -52,7 +65,9 @@ def read_file(  # noqa: PLR0913 - each of them is optional
     A NDJSON file's lines are handed on whole: all but `batch_rows` concerns files of columns only.
 
     Args:
-        path: A file with a known suffix.
+        file: A file with a known suffix.
+        split: A piece of the file, as split_file gives it; None reads it whole.
+        skip: How many of the first rows to pass over, rejected ones included; the others keep their numbers.
         columns: The names to read when they are there; None reads everything.
         others: Whether to read all other columns too.
         required: The names without which a file of columns is refused.
@@ -68,39 +83,60 @@ def read_file(  # noqa: PLR0913 - each of them is optional
         InputError: The file cannot be read, is damaged, or lacks a required column.
     """
     wanted = Wanted(columns, others, required, categories, ignore_case, delimiter, batch_rows)
+    stored = _stored(file)
     try:
-        yield from format_of(path).read(path, wanted)
+        yield from format_of(stored).read(stored, wanted, split, skip)
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(stored, error) from error
 
 
-def check_file(path: Path, **wanted: Any) -> None:
+def check_file(file: StoredFile | Path, **wanted: Any) -> None:
     """Sees that a file can be opened and has what is required, without reading it all.
 
     Args:
-        path: A file with a known suffix.
+        file: A file with a known suffix.
         wanted: As for read_file.
 
     Raises:
         InputError: As read_file would, for all that shows at the file's beginning or end.
     """
+    stored = _stored(file)
     try:
-        format_of(path).check(path, Wanted(**wanted))
+        format_of(stored).check(stored, Wanted(**wanted))
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(stored, error) from error
 
 
-def format_of(path: Path) -> Format:
+def split_file(file: StoredFile | Path, rows: int, **wanted: Any) -> list[Split]:
+    """The pieces of a file that read_file can read by themselves, in order; together they are the file.
+
+    Args:
+        file: A file with a known suffix.
+        rows: The most rows of a piece, in a file that says how many each of its smallest pieces has.
+        wanted: As for read_file.
+
+    Raises:
+        InputError: The file cannot be read, or is damaged.
+    """
+    stored = _stored(file)
+    try:
+        return format_of(stored).splits(stored, Wanted(**wanted), rows)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(stored, error) from error
+
+
+def format_of(file: StoredFile | Path) -> Format:
     """The format of a file, by its suffix.
 
     Raises:
         InputError: The suffix is unknown, or the name is not UTF-8.
     """
-    _check_name(str(path))
-    form = _BY_SUFFIX.get(path.suffix.lower())
+    _check_name(str(file))
+    suffix = "".join(_stored(file).suffixes[-1:])
+    form = _BY_SUFFIX.get(suffix)
     if form is None:
-        ending = f"ends in {path.suffix}" if path.suffix else "has no suffix"
-        raise InputError(f"{path}: the format is unknown: the name {ending}", hint=f"Known: {_known()}.")
+        ending = f"ends in {suffix}" if suffix else "has no suffix"
+        raise InputError(f"{file}: the format is unknown: the name {ending}", hint=f"Known: {_known()}.")
     return form
 
 
@@ -190,11 +226,15 @@ def _with_unique_names(sources: list[Source]) -> list[Source]:
         ]
 
 
+def _stored(file: StoredFile | Path) -> StoredFile:
+    return LocalFile(file) if isinstance(file, Path) else file
+
+
 def _known() -> str:
     return ", ".join(_BY_SUFFIX)
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _unreadable(path: StoredFile | Path, error: Exception) -> InputError:
     if isinstance(error, OSError) and error.errno is not None:
         said = os.strerror(error.errno)
         hint = (

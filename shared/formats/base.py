@@ -3,8 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from shared.errors import InputError
 from shared.schema import Rejection
+from shared.storage import StoredFile
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Chunk:
         values: The rows as events' bytes; None for a format of columns.
         text: Whether the columns are text that was never typed, as a CSV file's.
         rejections: Rows that the format itself refuses; `Rejection.row` is the row number in the file.
-        done: The share of the file that lies behind this chunk, from 0 to 1.
+        done: The share of what is read, the file or a split of it, that lies behind this chunk, from 0 to 1.
     """
 
     rows: npt.NDArray[np.int64]
@@ -35,6 +35,16 @@ class Chunk:
     text: bool = False
     rejections: list[Rejection] = field(default_factory=list)
     done: float = 0.0
+
+    def since(self, row: int) -> "Chunk | None":
+        """The part of the chunk from a row of the file on; None when that is nothing."""
+        rejections = [rejection for rejection in self.rejections if rejection.row >= row]
+        start = int(np.searchsorted(self.rows, row))
+        if start == len(self.rows) and not rejections:
+            return None
+        batch = None if self.batch is None else self.batch.slice(start)
+        values = None if self.values is None else self.values[start:]
+        return replace(self, rows=self.rows[start:], batch=batch, values=values, rejections=rejections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ class Format(ABC):
     suffixes: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def check(self, path: Path, wanted: Wanted) -> None:
+    def check(self, file: StoredFile, wanted: Wanted) -> None:
         """Looks at a file's beginning and end, to refuse before anything is scored what cannot be read.
 
         Raises:
@@ -96,9 +106,34 @@ class Format(ABC):
             OSError: The file cannot be opened.
         """
 
+    def splits(self, file: StoredFile, wanted: Wanted, rows: int) -> list[Split]:  # noqa: ARG002 - for others
+        """The pieces of a file that can be read by themselves, in order; together they are the file.
+
+        A format that can read only from the beginning has one.
+
+        Args:
+            file: The file.
+            wanted: What to read of it.
+            rows: The most rows of a split of a file that says how many its pieces have.
+
+        Raises:
+            InputError: The file is damaged.
+            OSError: The file cannot be read.
+        """
+        return [Split(first=0, rows=None, size=file.state().size)]
+
     @abstractmethod
-    def read(self, path: Path, wanted: Wanted) -> Iterator[Chunk]:
-        """The rows of a file.
+    def read(
+        self, file: StoredFile, wanted: Wanted, split: Split | None = None, skip: int = 0
+    ) -> Iterator[Chunk]:
+        """The rows of a file, or of a split of it.
+
+        Args:
+            file: The file.
+            wanted: What to read of it.
+            split: One of those that `splits` gives; None reads the whole file.
+            skip: How many of the first rows to pass over, those that the format refuses included. Every
+                other row keeps its number in the file.
 
         Raises:
             InputError: The file is damaged, or lacks a required column.
@@ -107,7 +142,7 @@ class Format(ABC):
         """
 
 
-def choose_columns(path: Path, found: Sequence[str], wanted: Wanted) -> dict[int, str]:
+def choose_columns(file: StoredFile, found: Sequence[str], wanted: Wanted) -> dict[int, str]:
     """Picks the columns to read: by place in the file, the name to give each.
 
     Raises:
@@ -126,16 +161,16 @@ def choose_columns(path: Path, found: Sequence[str], wanted: Wanted) -> dict[int
     repeated = [name for name, times in Counter(chosen.values()).items() if times > 1]
     if repeated:
         raise InputError(
-            f"{path}: the column {repeated[0]!r} is there more than once",
+            f"{file}: the column {repeated[0]!r} is there more than once",
             hint="Rename or remove one of them, so that it is clear which one counts.",
         )
     missing = [name for name in wanted.required if name not in chosen.values()]
     if missing:
         raise InputError(
-            f"{path}: the column {missing[0]!r} is missing", hint=_hint_for_missing(missing[0], found)
+            f"{file}: the column {missing[0]!r} is missing", hint=_hint_for_missing(missing[0], found)
         )
     if not chosen:
-        raise InputError(f"{path}: none of the columns is there", hint=_hint_for_missing("", found))
+        raise InputError(f"{file}: none of the columns is there", hint=_hint_for_missing("", found))
     return chosen
 
 

@@ -12,7 +12,6 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final
 
 import numpy as np
@@ -22,9 +21,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from shared.errors import InputError
-from shared.formats.base import Chunk, Format, Wanted, choose_columns
+from shared.formats.base import Chunk, Format, Split, Wanted, choose_columns
 from shared.formats.utf8 import split_marked
 from shared.schema import Reason, Rejection
+from shared.storage import StoredFile
 
 # A row must fit into a block; when one does not, the file is read again with larger ones, up to the last.
 # Arrow reads about 32 blocks ahead, so that they also set how much memory a file takes.
@@ -43,20 +43,26 @@ class CsvText(Format):
     name: ClassVar[str] = "csv"
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
 
-    def check(self, path: Path, wanted: Wanted) -> None:
+    def check(self, file: StoredFile, wanted: Wanted) -> None:
         """Reads the header."""
-        with path.open("rb") as file:
-            choose(path, read_header(path, file, wanted.delimiter), wanted)
+        with file.open() as content:
+            choose(file, read_header(file, content, wanted.delimiter), wanted)
 
-    def read(self, path: Path, wanted: Wanted) -> Iterator[Chunk]:
+    def read(
+        self,
+        file: StoredFile,
+        wanted: Wanted,
+        split: Split | None = None,  # noqa: ARG002 - there is one
+        skip: int = 0,
+    ) -> Iterator[Chunk]:
         """The rows of a file, a block at a time."""
-        next_row = 0
+        next_row = skip
         for block_bytes in _BLOCK_BYTES:
             try:
-                for chunk in _read(path, wanted, block_bytes):
-                    left = _from_row(chunk, next_row)
+                for chunk in _read(file, wanted, block_bytes):
+                    left = chunk.since(next_row)
                     next_row = _end(chunk, next_row)
-                    if len(left.rows) or left.rejections:
+                    if left is not None:
                         yield left
             except pa.ArrowInvalid as error:
                 if "straddling" not in str(error):
@@ -65,28 +71,28 @@ class CsvText(Format):
                 return
         megabytes = _BLOCK_BYTES[-1] // 1024 // 1024
         raise InputError(
-            f"{path}: a row after data row {next_row - 1} is longer than {megabytes} MiB",
+            f"{file}: a row after data row {next_row - 1} is longer than {megabytes} MiB",
             hint="Most likely a quote is opened there and never closed.",
         )
 
 
-def read_header(path: Path, file: BinaryIO, delimiter: str) -> list[str]:
-    """The column names; the file is left where the data begins.
+def read_header(file: StoredFile, content: BinaryIO, delimiter: str) -> list[str]:
+    """The column names; the content is left where the data begins.
 
     Raises:
         InputError: There is no header, or it is not text.
     """
-    start = file.read(4)
+    start = content.read(4)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InputError(f"{path}: the file is UTF-16", hint="Save it as UTF-8.")
-    file.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
+        raise InputError(f"{file}: the file is UTF-16", hint="Save it as UTF-8.")
+    content.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
 
     def lines() -> Iterator[str]:
-        while file.tell() < _LONGEST_HEADER and (line := file.readline(_LONGEST_HEADER)):
+        while content.tell() < _LONGEST_HEADER and (line := content.readline(_LONGEST_HEADER)):
             # A carriage return alone ends a line for Arrow, and so must it here.
             head, alone, _ = line.partition(b"\r")
             if alone and not line.startswith(b"\r\n", len(head)):
-                file.seek(len(head) + 1 - len(line), os.SEEK_CUR)
+                content.seek(len(head) + 1 - len(line), os.SEEK_CUR)
                 line = head + b"\n"
             if line.strip(b"\r\n"):
                 yield line.decode()
@@ -95,19 +101,19 @@ def read_header(path: Path, file: BinaryIO, delimiter: str) -> list[str]:
         return next(csv.reader(lines(), delimiter=delimiter, strict=True))
     except StopIteration:
         hint = "A CSV file begins with a line of column names."
-        raise InputError(f"{path}: the file is empty", hint=hint) from None
+        raise InputError(f"{file}: the file is empty", hint=hint) from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: the header is not valid UTF-8", hint="Save the file as UTF-8.") from error
+        raise InputError(f"{file}: the header is not valid UTF-8", hint="Save the file as UTF-8.") from error
     except csv.Error as error:
         raise InputError(
-            f"{path}: the header cannot be read: {error}", hint="Look for a quote that is never closed."
+            f"{file}: the header cannot be read: {error}", hint="Look for a quote that is never closed."
         ) from error
 
 
-def choose(path: Path, header: list[str], wanted: Wanted) -> dict[int, str]:
+def choose(file: StoredFile, header: list[str], wanted: Wanted) -> dict[int, str]:
     """The columns to read by place, and a word about the delimiter when they are not there."""
     try:
-        return choose_columns(path, header, wanted)
+        return choose_columns(file, header, wanted)
     except InputError:
         line = wanted.delimiter.join(header)
         for other, quoted in _DELIMITERS.items():
@@ -115,21 +121,21 @@ def choose(path: Path, header: list[str], wanted: Wanted) -> dict[int, str]:
             if other == wanted.delimiter or len(fields) < 2 or len(fields) <= len(header):
                 continue
             raise InputError(
-                f"{path}: the columns are separated by {other!r}, not by {wanted.delimiter!r}",
+                f"{file}: the columns are separated by {other!r}, not by {wanted.delimiter!r}",
                 hint=f"Give --delimiter {quoted}.",
             ) from None
         raise
 
 
-def _read(path: Path, wanted: Wanted, block_bytes: int) -> Iterator[Chunk]:
-    with path.open("rb") as file:
-        size = max(1, os.fstat(file.fileno()).st_size)
-        header = read_header(path, file, wanted.delimiter)
-        chosen = choose(path, header, wanted)
-        source = _Utf8(file)
+def _read(file: StoredFile, wanted: Wanted, block_bytes: int) -> Iterator[Chunk]:
+    with file.open() as content:
+        size = max(1, file.state().size)
+        header = read_header(file, content, wanted.delimiter)
+        chosen = choose(file, header, wanted)
+        source = _Utf8(content)
         ragged = _Ragged(len(header))
         empty = pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(chosen), list(chosen.values()))
-        last, behind = b"", file.tell()
+        last, behind = b"", content.tell()
         for batch in _batches(source, len(header), chosen, ragged, wanted.delimiter, block_bytes):
             # By blocks that came out: Arrow has read many more of them ahead.
             behind += block_bytes
@@ -145,7 +151,7 @@ def _read(path: Path, wanted: Wanted, block_bytes: int) -> Iterator[Chunk]:
                 del before[:passed]
         for rejections in ragged.rest(wanted.batch_rows):
             yield Chunk(np.empty(0, np.int64), empty, text=True, rejections=rejections, done=1.0)
-        _check_last_quote(path, file, ragged, last)
+        _check_last_quote(file, content, ragged, last)
 
 
 def _batches(
@@ -190,29 +196,20 @@ def _chunk(
     return Chunk(rows, batch, text=True, rejections=rejections, done=done)
 
 
-def _check_last_quote(path: Path, file: BinaryIO, ragged: "_Ragged", last: bytes) -> None:
+def _check_last_quote(file: StoredFile, content: BinaryIO, ragged: "_Ragged", last: bytes) -> None:
     """Refuses a file in which a quote was opened and never closed: rows were swallowed by a field.
 
     Only a quoted field holds a line break, and a file that ends in a closed one ends in its quote.
     """
-    file.seek(-min(64, file.tell()), os.SEEK_END)
-    tail = file.read()
+    content.seek(-min(64, content.tell()), os.SEEK_END)
+    tail = content.read()
     swallowed = last.endswith(b"\n") if tail.endswith(b"\n") else b"\n" in last
     swallowed &= not tail.rstrip().endswith(b'"')
     if ragged.swallowed if ragged.last == ragged.next - 1 else swallowed:
         raise InputError(
-            f"{path}: the quote of a field in the last row, data row {ragged.next - 1}, is never closed",
+            f"{file}: the quote of a field in the last row, data row {ragged.next - 1}, is never closed",
             hint="Rows after it may have become a part of that field: close the quote, or remove it.",
         )
-
-
-def _from_row(chunk: Chunk, row: int) -> Chunk:
-    """The part of a chunk from a row of the file on."""
-    if row and chunk.batch is not None:
-        keep = chunk.rows >= row
-        chunk.rows, chunk.batch = chunk.rows[keep], chunk.batch.filter(pa.array(keep))
-        chunk.rejections = [rejection for rejection in chunk.rejections if rejection.row >= row]
-    return chunk
 
 
 def _end(chunk: Chunk, row: int) -> int:

@@ -1,14 +1,14 @@
 """NDJSON: one JSON object a line. The lines are handed on as they are; the event parser reads them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
 import numpy as np
 
 from shared.events import MAX_EVENT_BYTES, too_large
-from shared.formats.base import Chunk, Format, Wanted
+from shared.formats.base import Chunk, Format, Split, Wanted
 from shared.schema import Rejection
+from shared.storage import StoredFile
 
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -24,24 +24,37 @@ class Ndjson(Format):
     name: ClassVar[str] = "ndjson"
     suffixes: ClassVar[tuple[str, ...]] = (".ndjson", ".jsonl")
 
-    def check(self, path: Path, wanted: Wanted) -> None:  # noqa: ARG002 - every line speaks for itself
+    def check(self, file: StoredFile, wanted: Wanted) -> None:  # noqa: ARG002 - every line speaks for itself
         """Sees that the file can be opened."""
-        path.open("rb").close()
+        file.open().close()
 
-    def read(self, path: Path, wanted: Wanted) -> Iterator[Chunk]:
+    def read(
+        self,
+        file: StoredFile,
+        wanted: Wanted,
+        split: Split | None = None,  # noqa: ARG002 - there is one
+        skip: int = 0,
+    ) -> Iterator[Chunk]:
         """The lines of a file; one that is longer than any event is refused without being kept."""
-        first = 0
-        with path.open("rb") as file:
-            size = max(1, path.stat().st_size)
-            for lines, too_long in _pieces(file):
-                for start in range(0, len(lines), wanted.batch_rows):
-                    values = lines[start : start + wanted.batch_rows]
-                    rows = np.arange(first, first + len(values), dtype=np.int64)
-                    first += len(values)
-                    yield Chunk(rows, None, values, done=min(1.0, file.tell() / size))
-                if too_long:
-                    yield _only_rejected(too_large(first, too_long), min(1.0, file.tell() / size))
-                    first += 1
+        for chunk in _chunks(file, wanted.batch_rows):
+            left = chunk.since(skip)
+            if left is not None:
+                yield left
+
+
+def _chunks(file: StoredFile, most: int) -> Iterator[Chunk]:
+    first = 0
+    with file.open() as content:
+        size = max(1, file.state().size)
+        for lines, too_long in _pieces(content):
+            for start in range(0, len(lines), most):
+                values = lines[start : start + most]
+                rows = np.arange(first, first + len(values), dtype=np.int64)
+                first += len(values)
+                yield Chunk(rows, None, values, done=min(1.0, content.tell() / size))
+            if too_long:
+                yield _only_rejected(too_large(first, too_long), min(1.0, content.tell() / size))
+                first += 1
 
 
 def _only_rejected(rejection: Rejection, done: float) -> Chunk:

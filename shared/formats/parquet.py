@@ -1,7 +1,6 @@
 """Parquet, through pyarrow: typed columns, a row group's worth at a time."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.errors import InputError
-from shared.formats.base import Chunk, Format, Wanted, choose_columns
+from shared.formats.base import Chunk, Format, Split, Wanted, choose_columns
 from shared.formats.utf8 import split_invalid_utf8
+from shared.storage import StoredFile
 
 
 class Parquet(Format):
@@ -19,17 +19,23 @@ class Parquet(Format):
     name: ClassVar[str] = "parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
 
-    def check(self, path: Path, wanted: Wanted) -> None:
+    def check(self, file: StoredFile, wanted: Wanted) -> None:
         """Reads the footer, which a file that was cut short does not have."""
-        _open(path, wanted)[0].close()
+        _open(file, wanted)[0].close()
 
-    def read(self, path: Path, wanted: Wanted) -> Iterator[Chunk]:
+    def read(
+        self,
+        file: StoredFile,
+        wanted: Wanted,
+        split: Split | None = None,  # noqa: ARG002 - there is one
+        skip: int = 0,
+    ) -> Iterator[Chunk]:
         """The rows of a file, a batch at a time."""
-        file, chosen = _open(path, wanted)
-        with file:
-            total, first = file.metadata.num_rows, 0
-            names = [file.schema_arrow.names[place] for place in chosen]
-            for batch in file.iter_batches(wanted.batch_rows, columns=names):
+        parquet, chosen = _open(file, wanted)
+        with parquet:
+            total, first = parquet.metadata.num_rows, 0
+            names = [parquet.schema_arrow.names[place] for place in chosen]
+            for batch in parquet.iter_batches(wanted.batch_rows, columns=names):
                 # A name with a dot may bring a nested field along; the right columns are picked by name.
                 picked = pa.RecordBatch.from_arrays(
                     [batch.column(batch.schema.names.index(name)) for name in names], list(chosen.values())
@@ -37,25 +43,28 @@ class Parquet(Format):
                 rows = np.arange(first, first + batch.num_rows, dtype=np.int64)
                 first += batch.num_rows
                 kept, kept_rows, rejections = split_invalid_utf8(picked, rows)
-                yield Chunk(kept_rows, kept, rejections=rejections, done=first / max(1, total))
+                left = Chunk(kept_rows, kept, rejections=rejections, done=first / max(1, total)).since(skip)
+                if left is not None:
+                    yield left
 
 
-def _open(path: Path, wanted: Wanted) -> tuple[Any, dict[int, str]]:
+def _open(file: StoredFile, wanted: Wanted) -> tuple[Any, dict[int, str]]:
     """The opened file, and the columns to read by their place."""
     try:
         # pre_buffer keeps the compressed bytes of everything read until the file is closed.
-        metadata = pq.read_metadata(path)
-        chosen = choose_columns(path, metadata.schema.to_arrow_schema().names, wanted)
+        source = file.path or file.open()
+        metadata = pq.read_metadata(source)
+        chosen = choose_columns(file, metadata.schema.to_arrow_schema().names, wanted)
         names = metadata.schema.to_arrow_schema()
         texts = [
             names[place].name
             for place, name in chosen.items()
             if name in wanted.categories and pa.types.is_string(names[place].type)
         ]
-        return pq.ParquetFile(path, metadata=metadata, pre_buffer=False, read_dictionary=texts), chosen
+        return pq.ParquetFile(source, metadata=metadata, pre_buffer=False, read_dictionary=texts), chosen
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"{path}: not a whole Parquet file: {_sentence(error)}",
+            f"{file}: not a whole Parquet file: {_sentence(error)}",
             hint="It may have been cut short while it was written or copied: make it anew.",
         ) from error
 
