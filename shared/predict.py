@@ -195,7 +195,7 @@ class Predictor:
             batch: The rows; columns that the model does not declare are ignored unless it is strict.
             text: Whether the columns hold text that was never typed, as those of a CSV file.
         """
-        return self.score_parsed(self._tables.parse(batch, text=text))
+        return self.score_parsed(self.parse_table(batch, text=text))
 
     def score_one(self, event: Mapping[str, Any] | bytes) -> Outcome:
         """Scores a single event, as a batch of one.
@@ -210,11 +210,16 @@ class Predictor:
         """Validates events without scoring them, for a snapshot's parsed inputs or for `score_parsed`."""
         return self._events.parse(values)
 
+    def parse_table(self, batch: pa.RecordBatch, *, text: bool = False) -> Parsed:
+        """Validates rows without scoring them: as `score_table` does."""
+        return self._tables.parse(batch, text=text)
+
     def score_parsed(self, parsed: Parsed) -> Outcome:
-        """Scores events that are validated already.
+        """Scores events or rows that are validated already.
 
         Args:
-            parsed: What `parse_json` made of them, of this predictor or of one with the same schema.
+            parsed: What `parse_json` or `parse_table` made of them, of this predictor or of one with the same
+                schema.
         """
         answers = self._answers(parsed.frame)
         failures = [
