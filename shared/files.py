@@ -3,9 +3,10 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ __all__ = [
     "find_sources",
     "format_of",
     "read_file",
+    "schema_of",
     "split_file",
 ]
 
@@ -59,6 +61,7 @@ def read_file(  # noqa: PLR0913 - each of them is optional
     ignore_case: bool = False,
     delimiter: str = ",",
     batch_rows: int = 65_536,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Chunk]:
     """Reads a file in bounded pieces, in order.
 
@@ -75,6 +78,7 @@ def read_file(  # noqa: PLR0913 - each of them is optional
         ignore_case: Whether a column matches a wanted name in another case; it then gets that name.
         delimiter: What separates the fields of a CSV file: one character.
         batch_rows: The most rows of a piece.
+        names: By name, the column that it is read from where that is called otherwise.
 
     Yields:
         Pieces of the file. Rows that the format itself refuses are rejections of a piece.
@@ -82,7 +86,7 @@ def read_file(  # noqa: PLR0913 - each of them is optional
     Raises:
         InputError: The file cannot be read, is damaged, or lacks a required column.
     """
-    wanted = Wanted(columns, others, required, categories, ignore_case, delimiter, batch_rows)
+    wanted = Wanted(columns, others, required, categories, ignore_case, delimiter, batch_rows, names)
     stored = _stored(file)
     try:
         yield from format_of(stored).read(stored, wanted, split, skip)
@@ -103,6 +107,23 @@ def check_file(file: StoredFile | Path, **wanted: Any) -> None:
     stored = _stored(file)
     try:
         format_of(stored).check(stored, Wanted(**wanted))
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(stored, error) from error
+
+
+def schema_of(file: StoredFile | Path, **wanted: Any) -> pa.Schema | None:
+    """The columns of a file as read_file gives them; None for JSON events, and for a file without rows.
+
+    Args:
+        file: A file with a known suffix.
+        wanted: As for read_file.
+
+    Raises:
+        InputError: The file cannot be read, is damaged, or lacks a required column.
+    """
+    stored = _stored(file)
+    try:
+        return format_of(stored).schema(stored, Wanted(**wanted))
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(stored, error) from error
 

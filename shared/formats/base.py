@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -80,6 +80,8 @@ class Wanted:
         ignore_case: Whether a column matches a name in another case.
         delimiter: What separates the fields of a CSV file: one character.
         batch_rows: The most rows of a chunk.
+        names: By name, the column that it is read from where that is called otherwise; a column of the file
+            that has such a name itself is passed over.
     """
 
     columns: Collection[str] | None = None
@@ -89,6 +91,7 @@ class Wanted:
     ignore_case: bool = False
     delimiter: str = ","
     batch_rows: int = 65_536
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 class Format(ABC):
@@ -105,6 +108,16 @@ class Format(ABC):
             InputError: The file is damaged, or lacks a required column.
             OSError: The file cannot be opened.
         """
+
+    def schema(self, file: StoredFile, wanted: Wanted) -> pa.Schema | None:
+        """The columns as `read` gives them; None for JSON events, and for a file without rows.
+
+        Raises:
+            InputError: The file is damaged, or lacks a required column.
+            OSError: The file cannot be read.
+        """
+        first = next(self.read(file, replace(wanted, batch_rows=1)), None)
+        return None if first is None or first.batch is None else first.batch.schema
 
     def splits(self, file: StoredFile, wanted: Wanted, rows: int) -> list[Split]:  # noqa: ARG002 - for others
         """The pieces of a file that can be read by themselves, in order; together they are the file.
@@ -152,11 +165,13 @@ def choose_columns(file: StoredFile, found: Sequence[str], wanted: Wanted) -> di
     def alike(name: str) -> str:
         return name.casefold() if wanted.ignore_case else name
 
-    known = {alike(name): name for name in (*(wanted.columns or ()), *wanted.required)}
+    names = (*wanted.names, *(wanted.columns or ()), *wanted.required)
+    known = {alike(wanted.names.get(name, name)): name for name in names}
+    replaced = {alike(name) for name in wanted.names} - set(known)
     chosen = {
         place: known.get(alike(name), name)
         for place, name in enumerate(found)
-        if wanted.columns is None or wanted.others or alike(name) in known
+        if (wanted.columns is None or wanted.others or alike(name) in known) and alike(name) not in replaced
     }
     repeated = [name for name, times in Counter(chosen.values()).items() if times > 1]
     if repeated:
@@ -166,8 +181,10 @@ def choose_columns(file: StoredFile, found: Sequence[str], wanted: Wanted) -> di
         )
     missing = [name for name in wanted.required if name not in chosen.values()]
     if missing:
+        column = wanted.names.get(missing[0], missing[0])
+        reader = f", which {missing[0]!r} is to be read from," if column != missing[0] else ""
         raise InputError(
-            f"{file}: the column {missing[0]!r} is missing", hint=_hint_for_missing(missing[0], found)
+            f"{file}: the column {column!r}{reader} is missing", hint=_hint_for_missing(column, found)
         )
     if not chosen:
         raise InputError(f"{file}: none of the columns is there", hint=_hint_for_missing("", found))
