@@ -13,6 +13,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
+# Tests run on all cores, in the order that tests/conftest.py gives them; ARGS="-n 0" runs them one by one.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup test smoke lint types demo bench chaos train lock image clean
 
@@ -29,7 +31,7 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@touch $@
 
 test: setup  ## run the tests (ARGS="-k name" for some); those against Kafka need Docker
-	$(PY) -m pytest -m "not compose" $(ARGS)
+	$(PY) -m pytest -m "not compose" $(SIDE_BY_SIDE) $(ARGS)
 
 smoke: setup  ## build the image and see `docker compose up` agree
 	$(PY) -m pytest -m compose $(ARGS)

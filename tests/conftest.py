@@ -1,4 +1,4 @@
-"""One real Kafka for all tests that ask for one."""
+"""One real Kafka for all tests that ask for one; the order in which tests go side by side."""
 
 from collections.abc import Iterator
 
@@ -19,3 +19,25 @@ def broker() -> Iterator[str]:
 def kafka(broker: str) -> KafkaSettings:
     """Settings that reach the broker."""
     return KafkaSettings(bootstrap_servers=broker, broker_timeout=20)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the long tests first and those that must be alone last.
+
+    `make test` hands tests to one worker a core in this order: short ones fill what the long ones leave, and
+    when those come that must be alone, one after the other on one worker, nothing else is left.
+    """
+    for item in items:
+        if item.get_closest_marker("alone") is not None:
+            item.add_marker(pytest.mark.xdist_group("alone"))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    marks = {mark.name for mark in item.iter_markers()}
+    if "alone" in marks:
+        return 3
+    if "xdist_group" in marks:
+        return 0
+    return 1 if marks & {"broker", "slow"} else 2

@@ -26,6 +26,7 @@ def write_csv(path: Path, count: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("form", "write"), [("parquet", write_rows), ("csv", write_csv)])
 def test_fifteen_times_the_rows_do_not_take_twice_the_memory(
     tmp_path: Path, form: str, write: Callable[[Path, int], None]
