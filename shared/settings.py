@@ -27,6 +27,9 @@ ENVIRONMENT_PREFIX = "TANDEM_"
 _POSITIONAL = get_args(CliPositionalArg[str])[1]
 # What an option is called whose value is shown to nobody.
 _SECRET_WORDS = ("password", "secret", "token", "proxy")
+# The password of an address, up to the last @: a password may hold one that should have been escaped.
+_ADDRESS_PASSWORD = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/?#@]*):[^\s]+@")
+_OPTION_PASSWORD = re.compile(r"(?i)([?&]\w*password=)[^&\s]+")
 
 S = TypeVar("S", bound="CommandSettings")
 
@@ -110,6 +113,11 @@ def secrets_in(arguments: Sequence[str]) -> list[str]:
     return found
 
 
+def without_passwords(text: str) -> str:
+    """A text with the passwords of the addresses in it masked: scheme://user:password@host?password=..."""
+    return _OPTION_PASSWORD.sub(r"\1***", _ADDRESS_PASSWORD.sub(r"\1:***@", text))
+
+
 def color_wanted(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether standard error is a terminal that wants colour and live progress (NO_COLOR, TERM=dumb)."""
     return sys.stderr.isatty() and "NO_COLOR" not in environment and environment.get("TERM") != "dumb"
@@ -117,7 +125,7 @@ def color_wanted(environment: Mapping[str, str] = os.environ) -> bool:
 
 def _say_without_secrets(say: Callable[[str], None], message: str) -> None:
     words = "|".join(_SECRET_WORDS)
-    say(re.sub(rf"(?i)(\w*(?:{words})\w*=)(?!@)\S+", r"\1***", message))
+    say(without_passwords(re.sub(rf"(?i)(\w*(?:{words})\w*=)(?!@)\S+", r"\1***", message)))
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -206,7 +214,7 @@ def _explain(settings: type[CommandSettings], error: ValidationError) -> str:
             or isinstance(problem["input"], (Mapping, list))
             or any(map(_is_secret, problem["loc"]))
         )
-        said = "" if hidden else f" (got {problem['input']!r})"
+        said = "" if hidden else without_passwords(f" (got {problem['input']!r})")
         lines.append(f"{option}: {message}{said}")
     return "\n".join(lines)
 
@@ -227,7 +235,7 @@ def _masked(name: str, value: object) -> str:
             f"{key}={part if str(part).startswith('@') else _masked(str(key), part)}"
             for key, part in value.items()
         )
-    return "***" if isinstance(value, SecretStr) or _is_secret(name) else str(value)
+    return "***" if isinstance(value, SecretStr) or _is_secret(name) else without_passwords(str(value))
 
 
 def _is_secret(name: object) -> bool:

@@ -13,6 +13,8 @@ _KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "postgresql": ("batch.destinations.database", "DatabaseTable"),
     "postgres": ("batch.destinations.database", "DatabaseTable"),
     "sqlite": ("batch.destinations.database", "DatabaseTable"),
+    "delta": ("batch.destinations.delta", "DeltaTable"),
+    "iceberg": ("batch.destinations.iceberg", "IcebergTable"),
 }
 
 
