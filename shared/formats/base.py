@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ import pyarrow as pa
 from shared.errors import InputError
 from shared.schema import Rejection
 from shared.storage import StoredFile
+
+Rows = npt.NDArray[np.int64]
+#: The column of an original row that has no columns: its bytes in the file.
+RAW: Final = "raw"
 
 
 @dataclass(slots=True)
@@ -29,7 +33,7 @@ class Chunk:
         done: The share of what is read, the file or a split of it, that lies behind this chunk, from 0 to 1.
     """
 
-    rows: npt.NDArray[np.int64]
+    rows: Rows
     batch: pa.RecordBatch | None
     values: list[bytes] | None = None
     text: bool = False
@@ -99,6 +103,8 @@ class Format(ABC):
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    #: Whether its rows are JSON events, which Python reads one by one, and not columns.
+    events: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, file: StoredFile, wanted: Wanted) -> None:
@@ -154,8 +160,30 @@ class Format(ABC):
             pyarrow.ArrowException: The file is damaged.
         """
 
+    @abstractmethod
+    def originals(
+        self, file: StoredFile, wanted: Wanted, rows: Rows, split: Split | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of a file as they stand there, with all their columns.
 
-def choose_columns(file: StoredFile, found: Sequence[str], wanted: Wanted) -> dict[int, str]:
+        Args:
+            file: The file.
+            wanted: How to read it; which columns it names does not matter.
+            rows: The row numbers in the file, ascending.
+            split: The split that they are in, as `splits` gives it; None is the whole file.
+
+        Yields:
+            The rows in order: all columns of the file under its own names and after them, where the file is
+            text, the column RAW: the bytes of a row that has no columns. No text is checked to be UTF-8.
+
+        Raises:
+            InputError: The file is damaged.
+            OSError: The file cannot be read.
+            pyarrow.ArrowException: The file is damaged.
+        """
+
+
+def choose_columns(file: StoredFile | str, found: Sequence[str], wanted: Wanted) -> dict[int, str]:
     """Picks the columns to read: by place in the file, the name to give each.
 
     Raises:

@@ -1,0 +1,93 @@
+"""Delivering to Iceberg tables, through pyiceberg: `--output iceberg:CATALOG/NAMESPACE.TABLE`.
+
+A run is known by a property of the snapshot that it made, which is looked up in the history of the table's
+main branch, again each time that another program's commit came first.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from batch.destinations.lakes import RUN, LakeTable, small_schema
+from batch.lakes.iceberg import SCHEME, find_table, load_catalog, read_address, unreachable
+from shared.errors import ConfigurationError, InputError
+
+
+class IcebergTable(LakeTable):
+    """An Iceberg table, and one for rejected rows in the same namespace."""
+
+    scheme: ClassVar[str] = SCHEME
+
+    def _writable(self, name: str) -> str:
+        catalog, table, snapshot = read_address(name)
+        if snapshot is not None:
+            raise ConfigurationError(
+                f"{self.address}: rows are added to a table's last snapshot only",
+                hint=f"Write {SCHEME}{name.partition('@')[0]}.",
+            )
+        self._catalog = load_catalog(catalog, self.address)
+        self._prefix = "" if catalog is None else f"{catalog}/"
+        return table
+
+    def _stored(self, schema: pa.Schema) -> pa.Schema:
+        from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids, schema_to_pyarrow  # noqa: PLC0415
+        from pyiceberg.schema import assign_fresh_schema_ids  # noqa: PLC0415
+
+        try:
+            found = assign_fresh_schema_ids(
+                _pyarrow_to_schema_without_ids(schema, downcast_ns_timestamp_to_us=True)
+            )
+        except Exception as error:
+            raise ConfigurationError(
+                f"{self.address}: an Iceberg table cannot hold the columns: {error}",
+                hint="Leave the column out, or give it another type where it is made.",
+            ) from error
+        return small_schema(schema_to_pyarrow(found))
+
+    def _find(self, name: str) -> Any | None:
+        return find_table(self._catalog, name, f"{SCHEME}{self._prefix}{name}")
+
+    def _columns(self, table: Any) -> pa.Schema:
+        return small_schema(table.schema().as_arrow())
+
+    def _holds(self, table: Any, run: str) -> bool:
+        from batch.destinations.iceberg_commit import holds  # noqa: PLC0415 - loads pyiceberg
+
+        return holds(table.metadata, RUN, run)
+
+    def _append(
+        self,
+        name: str,
+        table: Any | None,
+        schema: pa.Schema,
+        batches: Iterator[pa.RecordBatch],
+        properties: Mapping[str, str],
+    ) -> bool:
+        from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError  # noqa: PLC0415
+
+        from batch.destinations.iceberg_commit import DeliveredError, commit  # noqa: PLC0415
+
+        address = f"{SCHEME}{self._prefix}{name}"
+        try:
+            if table is None:
+                transaction = self._catalog.create_table_transaction(name, schema)
+            else:
+                transaction = table.transaction()
+                with transaction.update_schema() as update:
+                    update.union_by_name(schema)
+            commit(transaction, batches, properties, RUN)
+        except DeliveredError:
+            return False
+        except NoSuchNamespaceError as error:
+            raise InputError(
+                f"{address}: the catalog has no such namespace", hint="Make it, or name another."
+            ) from error
+        except CommitFailedException as error:
+            raise InputError(
+                f"{address}: another program was in the way: {error}",
+                hint="The table is as that program left it: deliver again.",
+            ) from error
+        except Exception as error:
+            raise unreachable(address, error) from error
+        return True

@@ -1,0 +1,32 @@
+"""Tables of a lake as they stand at one version: a new kind is one file here and one entry in _KINDS."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Final, cast
+
+from batch.lakes.base import DataFile, Lake, LakeFile
+
+__all__ = ["DataFile", "Lake", "LakeFile", "is_lake", "open_lake"]
+
+#: By the word that an address begins with, the module and the class; loaded when it is asked for.
+_KINDS: Final[Mapping[str, tuple[str, str]]] = {
+    "delta": ("batch.lakes.delta", "DeltaLake"),
+    "iceberg": ("batch.lakes.iceberg", "IcebergLake"),
+}
+
+
+def is_lake(address: str) -> bool:
+    """Whether an input is the address of a table: `delta:PATH`, `iceberg:CATALOG/NAMESPACE.TABLE`."""
+    return address.partition(":")[0] in _KINDS and ":" in address
+
+
+def open_lake(address: str) -> Lake:
+    """A table at the version that its address names, or else at the one that is now the last.
+
+    Raises:
+        ConfigurationError: The address cannot be read, or an extra is not installed.
+        InputError: There is no such table or version, or it cannot be read correctly.
+    """
+    module, name = _KINDS[address.partition(":")[0]]
+    make = cast("Callable[[str], Lake]", getattr(import_module(module), name))
+    return make(address)

@@ -1,0 +1,118 @@
+"""The rows of a table of a lake as what is scored: one source a data file, in the order of their paths."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from batch.lakes.base import DataFile, Lake, LakeFile
+from batch.sources import FileRows, Reading
+from shared.errors import InputError
+from shared.formats.base import Chunk, Split, Wanted, choose_columns
+from shared.formats.utf8 import split_invalid_utf8
+from shared.predict import Predictor
+from shared.storage import FileState
+
+_GONE: Final = (
+    "A clean-up may have removed it, such as VACUUM or expired snapshots: score the version that is now the"
+    " last, or keep old versions for longer."
+)
+
+
+def sources_of_lake(lake: Lake, reading: Reading) -> list["LakeRows"]:
+    """The data files of a table.
+
+    Raises:
+        InputError: There are none.
+    """
+    if not lake.files:
+        raise InputError(f"{lake.address}: the table has no rows", hint="Score it once something is written.")
+    return [LakeRows(lake, file, reading) for file in lake.files]
+
+
+class LakeRows(FileRows):
+    """The rows of one data file at one version of a table.
+
+    A row's position is the table's name, the file's path below the table, and the row's number among those
+    of the file that the version has: rows that were deleted from it are not counted.
+    """
+
+    def __init__(self, lake: Lake, file: DataFile, reading: Reading) -> None:
+        self._lake, self._file, self._reading = lake, file, reading
+        self.name = self.place = f"{lake.name}/{file.name}"
+        self.format, self.by_events = lake.kind, False
+        self.shape = (lake.kind, lake.id)
+
+    def check(self, predictor: Predictor) -> None:
+        """Looks at the table's columns, and at the file's footer."""
+        with self._opened(predictor):
+            pass
+
+    def state(self) -> FileState:
+        """The file's length and the table's version: a data file is never changed."""
+        return FileState(self._file.size, self._lake.version)
+
+    def digest(self) -> str:
+        """The digest of what the file is known by: the table's id and version, the file's path and size."""
+        known_by = (self._lake.kind, self._lake.id, self._lake.version, self._file.name, self._file.size)
+        return hashlib.sha256("\n".join(map(str, known_by)).encode()).hexdigest()
+
+    def splits(self, predictor: Predictor, rows: int) -> list[Split]:
+        """Runs of row groups; the whole file where rows of it are deleted: they count from its start."""
+        if self._file.cleared:
+            return [Split(first=0, rows=None, size=self._file.size)]
+        with self._opened(predictor) as opened:
+            groups = opened.groups
+        splits: list[Split] = []
+        for number, (count, size) in enumerate(groups):
+            last = splits[-1] if splits else None
+            if last is not None and (last.rows or 0) + count <= rows:
+                splits[-1] = Split(
+                    last.first, (last.rows or 0) + count, last.size + size, last.begin, number + 1
+                )
+            else:
+                first = 0 if last is None else last.first + (last.rows or 0)
+                splits.append(Split(first, count, size, number, number + 1))
+        return splits
+
+    def chunks(self, predictor: Predictor, split: Split | None = None, skip: int = 0) -> Iterator[Chunk]:
+        """The rows of a split, or of the whole file."""
+        split = split or Split(first=0, rows=None, size=self._file.size)
+        with self._opened(predictor) as opened:
+            first = split.first + skip
+            total = split.rows or max(1, opened.parquet.metadata.num_rows)
+            for batch in opened.batches(split.begin, split.end, skip, self._reading.batch_rows):
+                rows = np.arange(first, first + batch.num_rows, dtype=np.int64)
+                first += batch.num_rows
+                kept, kept_rows, rejections = split_invalid_utf8(batch, rows)
+                done = min(1.0, (first - split.first) / total)
+                yield Chunk(kept_rows, kept, rejections=rejections, done=done)
+
+    @contextmanager
+    def _opened(self, predictor: Predictor) -> Iterator[LakeFile]:
+        """The file, with what the model wants of it."""
+        wanted = Wanted(**self._wanted(predictor))
+        found = self._lake.columns
+        chosen = choose_columns(self._lake.address, found, wanted)
+        names = {found[place]: name for place, name in chosen.items()}
+        repeated = {column for column, name in names.items() if name in wanted.categories}
+        try:
+            with self._lake.open(self._file.name, list(names), repeated) as opened:
+                yield _renamed(opened, list(names.values()))
+        except (OSError, pa.ArrowException) as error:
+            said = str(error).strip().splitlines()[:1] or [type(error).__name__]
+            raise InputError(
+                f"{self._lake.address}: the data file {self._file.name} cannot be read: {said[0]}", hint=_GONE
+            ) from error
+
+
+def _renamed(opened: LakeFile, names: Sequence[str]) -> LakeFile:
+    """A file whose columns get the names that the model knows them by."""
+
+    def project(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.RecordBatch.from_arrays(opened.project(batch).columns, list(names))
+
+    return LakeFile(opened.parquet, opened.columns, project, opened.deleted)
