@@ -13,6 +13,7 @@ def main(arguments: Sequence[str]) -> int:
         "score": (lazily("batch.score"), "score the rows of files, or of a snapshot of a topic"),
         "export": (lazily("batch.export"), "write a snapshot of a topic to files"),
         "compare": (lazily("batch.compare"), "compare the predictions of the stream with those of a batch"),
+        "drift": (lazily("batch.drift"), "compare how inputs and scores are spread, to those before"),
         "model": (lazily("batch.model.command"), "import, certify, show, validate and list models"),
     }
     command, rest = choose("python -m batch", commands, arguments)
