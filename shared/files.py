@@ -27,7 +27,6 @@ __all__ = [
     "find_sources",
     "format_of",
     "read_file",
-    "schema_of",
     "split_file",
 ]
 
@@ -107,23 +106,6 @@ def check_file(file: StoredFile | Path, **wanted: Any) -> None:
     stored = _stored(file)
     try:
         format_of(stored).check(stored, Wanted(**wanted))
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(stored, error) from error
-
-
-def schema_of(file: StoredFile | Path, **wanted: Any) -> pa.Schema | None:
-    """The columns of a file as read_file gives them; None for JSON events, and for a file without rows.
-
-    Args:
-        file: A file with a known suffix.
-        wanted: As for read_file.
-
-    Raises:
-        InputError: The file cannot be read, is damaged, or lacks a required column.
-    """
-    stored = _stored(file)
-    try:
-        return format_of(stored).schema(stored, Wanted(**wanted))
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(stored, error) from error
 

@@ -115,16 +115,6 @@ class Format(ABC):
             OSError: The file cannot be opened.
         """
 
-    def schema(self, file: StoredFile, wanted: Wanted) -> pa.Schema | None:
-        """The columns as `read` gives them; None for JSON events, and for a file without rows.
-
-        Raises:
-            InputError: The file is damaged, or lacks a required column.
-            OSError: The file cannot be read.
-        """
-        first = next(self.read(file, replace(wanted, batch_rows=1)), None)
-        return None if first is None or first.batch is None else first.batch.schema
-
     def splits(self, file: StoredFile, wanted: Wanted, rows: int) -> list[Split]:  # noqa: ARG002 - for others
         """The pieces of a file that can be read by themselves, in order; together they are the file.
 
