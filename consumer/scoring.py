@@ -1,16 +1,20 @@
 """Events of one partition to the records that must be written for them. Pure but for `Sizer`; no clock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
+
+import numpy as np
 
 from consumer.models.comparison import Comparison
 from consumer.models.recent import Recent
 from consumer.trace import handed_on
 from shared.dead_letters import Origin, headers_for, stub_of
-from shared.frame import Parsed
+from shared.frame import Frame, Parsed
 from shared.kafka.columns import Header, NewRecords, RecordColumns
 from shared.ledger import check_balance
+from shared.models.directory import Model
 from shared.predict import Outcome, Predictor
 from shared.predictions import PredictionEncoder, position_prefix
 from shared.schema import Reason, Rejection, Schema
@@ -24,6 +28,19 @@ class Sizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What a model was given of the events of one partition.
+
+    Attributes:
+        model: The model.
+        frame: The valid events.
+    """
+
+    model: Model
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """Events of one partition and what became of them.
 
@@ -32,12 +49,14 @@ class Scored:
         outcome: A score or a rejection for each.
         records: What to write: predictions, dead letters when there are any, and a shadow's predictions.
         comparison: What the shadow said of the same events; None without a shadow, or when it failed.
+        given: What was scored; None unless the scorer is told to keep it.
     """
 
     events: RecordColumns
     outcome: Outcome
     records: tuple[NewRecords, ...]
     comparison: Comparison | None = None
+    given: Given | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +150,17 @@ def fitting_predictions(
     return outcome, predictions
 
 
+def frames_of(parsed: Parsed, sizes: Sequence[int]) -> list[Frame]:
+    """The valid events of consecutive pieces of a batch.
+
+    Args:
+        parsed: What was read in all of it.
+        sizes: How many events each piece has; together all of the batch.
+    """
+    cuts = np.searchsorted(parsed.rows, np.cumsum([0, *sizes])).tolist()
+    return [parsed.frame.slice(start, stop) for start, stop in pairwise(cuts)]
+
+
 def place_of(events: RecordColumns) -> str:
     """What the ledger calls a partition."""
     return f"{events.topic}/{events.partition}"
@@ -146,6 +176,7 @@ class StreamScorer:
         sizer: Tells what a topic does not take. A compressed event may be larger than any uncompressed one
             that its topic takes, and the topics for output are no larger than that.
         recent: Keeps the last events, for trying a new model on; None: nobody asks.
+        keep_given: Whether to hand on what the model was given.
     """
 
     def __init__(
@@ -155,12 +186,15 @@ class StreamScorer:
         dead_letter_topic: str,
         sizer: Sizer,
         recent: Recent | None = None,
+        *,
+        keep_given: bool = False,
     ) -> None:
         self._models = Serving(models) if isinstance(models, Predictor) else models
         self._output_topic = output_topic
         self._dead_letter_topic = dead_letter_topic
         self._sizer = sizer
         self._recent = recent
+        self._keep_given = keep_given
 
     def score(self, batch: Sequence[RecordColumns], now: int, attempt: int = 1) -> list[Scored]:
         """Scores a batch, all of it with one model.
@@ -188,10 +222,17 @@ class StreamScorer:
             self._recent.add(values)
         parsed = predictor.parse_json(values)
         outcome = predictor.score_parsed(parsed)
+        sizes = [len(events) for events in batch]
         scored = [
             self._scored(serving, events, part, now, attempt)
-            for events, part in zip(batch, outcome.parts([len(events) for events in batch]), strict=True)
+            for events, part in zip(batch, outcome.parts(sizes), strict=True)
         ]
+        if self._keep_given:
+            frames = frames_of(parsed, sizes)
+            scored = [
+                replace(one, given=Given(predictor.model, frame))
+                for one, frame in zip(scored, frames, strict=True)
+            ]
         return scored, Kept(predictor.model.schema, parsed)
 
     def _scored(

@@ -109,6 +109,11 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
         description="A second model that scores the same events to the shadow topic, and decides nothing.",
     )
     shadow_topic: str = Field("shadow-predictions", description="Where the shadow's predictions go.")
+    sketch: Path | None = Field(
+        None,
+        description="A folder in which each worker keeps how the inputs and scores are spread, written every"
+        " minute, for python -m batch drift.",
+    )
     max_events: int | None = Field(None, ge=1, description="End after this many events.")
     until_idle: float | None = Field(None, gt=0, description="End when nothing came for this many seconds.")
 

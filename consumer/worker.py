@@ -15,6 +15,7 @@ from consumer.operations.telemetry import Telemetry
 from consumer.operations.watchdog import watching
 from consumer.operations.web import serving
 from consumer.settings import ConsumerSettings, Guarantee
+from consumer.sketching import sketching
 from consumer.startup import prepare_topics
 from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output
 from consumer.workers.channel import Channel, LastWords, Role
@@ -123,7 +124,7 @@ def _connect(
         Budget(settings.batch_events, settings.batch_seconds),
         stop,
         RejectGuard(settings.reject_limit, settings.reject_window),
-        telemetry,
+        stack.enter_context(sketching(settings, instance, telemetry)),
         Limits(settings.max_events, settings.until_idle, settings.broker_timeout),
     )
 

@@ -1,0 +1,167 @@
+"""Keeps sketches of what a worker scored, in files that `python -m batch drift` compares with a batch's.
+
+A folder of --sketch has a folder for each model in it, and in that a file for each worker and start: what a
+worker before this one wrote is never touched, and merging all files gives what all of them scored. A file
+covers a day at most, so that a day's files can be compared, and old ones deleted. Only what was committed
+counts. What a killed worker committed after it last wrote its file is lost to the sketches, and to nothing
+else.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from consumer.loop import Telemetry
+from consumer.scoring import Given, Scored
+from consumer.settings import ConsumerSettings
+from shared.errors import ConfigurationError
+from shared.models.directory import Model
+from shared.sketches.file import SketchFile
+from shared.sketches.sketches import Sketches
+from shared.version import tandem_version
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two writings of a file.
+_PERIOD: Final = 60.0
+_LONGEST: Final = timedelta(days=1)
+
+
+class Sketching:
+    """Passes on what the loop tells, and keeps the sketches of what is committed.
+
+    Args:
+        telemetry: Who is told besides.
+        folder: Where the files go; it is there.
+        topic: Where the events come from.
+        group: The consumer group.
+        instance: The worker's name in it.
+        clock: The monotonic clock, in seconds.
+        now: The time of day.
+    """
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        folder: Path,
+        topic: str,
+        group: str,
+        instance: str,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._telemetry = telemetry
+        self._folder = folder
+        self._names = {"topic": topic, "group": group, "instance": instance}
+        self._clock, self._now = clock, now
+        self._model: Model | None = None
+        self._sketches: Sketches | None = None
+        self._since = now()
+        self._written_at, self._written_rows = clock(), 0
+
+    def step(self, name: str, places: Mapping[int, int]) -> AbstractContextManager[None]:
+        """Passes it on."""
+        return self._telemetry.step(name, places)
+
+    def assigned(self, partitions: Collection[int]) -> None:
+        """Passes it on."""
+        self._telemetry.assigned(partitions)
+
+    def positions(self, positions: Mapping[int, int]) -> None:
+        """Passes it on; what was committed before it fell quiet is written, too."""
+        self._telemetry.positions(positions)
+        self._write_if_due()
+
+    def undone(self, events: int) -> None:
+        """Passes it on."""
+        self._telemetry.undone(events)
+
+    def committed(self, batch: Sequence[Scored], polled_at: float) -> None:
+        """Takes in a batch that is committed."""
+        self._telemetry.committed(batch, polled_at)
+        for scored in batch:
+            if scored.given is not None:
+                self._add(scored.given, scored)
+        self._write_if_due()
+
+    def _add(self, given: Given, scored: Scored) -> None:
+        same = self._model is not None and self._model.sha256 == given.model.sha256
+        if self._sketches is None or not same or self._now() - self._since >= _LONGEST:
+            self.write()
+            self._model, self._sketches = given.model, Sketches.of(given.model.schema)
+            self._since, self._written_rows = self._now(), 0
+        self._sketches.add(given.frame, scored.outcome.scores, scored.outcome.decisions)
+
+    def _write_if_due(self) -> None:
+        if self._clock() - self._written_at >= _PERIOD:
+            self.write()
+
+    def write(self) -> None:
+        """Writes the file, if anything came to it; one that cannot be written is tried again later."""
+        self._written_at = self._clock()
+        if self._model is None or self._sketches is None or self._sketches.rows == self._written_rows:
+            return
+        told = SketchFile(
+            tandem=tandem_version(),
+            **self._names,
+            model=self._model.id,
+            model_sha256=self._model.sha256,
+            since=self._since.isoformat(timespec="milliseconds"),
+            until=self._now().isoformat(timespec="milliseconds"),
+            sketches=self._sketches.to_json(),
+        )
+        folder = self._folder / f"{self._model.id}-{self._model.short_sha256}"
+        path = folder / f"{self._names['instance']}-{self._since:%Y%m%dT%H%M%S.%fZ}.json"
+        try:
+            folder.mkdir(exist_ok=True)
+            _replace(path, told.model_dump_json(indent=2).encode() + b"\n")
+        except OSError as error:
+            # The predictions do not depend on it.
+            logger.warning("The sketches are not written: %s: %s", path, error.strerror or error)
+            return
+        self._written_rows = self._sketches.rows
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file in one step: whoever reads it finds all of it, or what was there before."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+@contextmanager
+def sketching(settings: ConsumerSettings, instance: str, telemetry: Telemetry) -> Iterator[Telemetry]:
+    """Who the loop is to tell how it goes; with --sketch it keeps sketches until the block ends.
+
+    Args:
+        settings: The folder, if any.
+        instance: The worker's name.
+        telemetry: Who is told in any case.
+
+    Raises:
+        ConfigurationError: The folder cannot be made.
+    """
+    folder = settings.sketch
+    if folder is None:
+        yield telemetry
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--sketch: {folder} cannot be made: {error.strerror}",
+            hint="Name a folder that this user may write to, and no file.",
+        ) from error
+    kept = Sketching(telemetry, folder, settings.input_topic, settings.group, instance)
+    try:
+        yield kept
+    finally:
+        kept.write()
