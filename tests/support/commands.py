@@ -49,6 +49,21 @@ def command(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+def python(code: str) -> str:
+    """What a Python of its own prints that runs some code at the root of this project."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def environment() -> dict[str, str]:
     """This process's environment without settings that would change what a command does."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")}
