@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from batch.folder import Folder
+from batch.folder import LocalFolder
 from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, settings_of, write_manifest
 from batch.pipeline import ahead
 from batch.snapshots import inputs_column, snapshot_schema
@@ -24,6 +24,7 @@ from shared.logs import LogSettings
 from shared.predict import Predictor
 from shared.progress import Meter, show_summary
 from shared.settings import CommandSettings, load
+from shared.sketches.sketches import Sketches
 
 
 class ExportSettings(LogSettings, KafkaSettings, CommandSettings):
@@ -76,37 +77,42 @@ def export(settings: ExportSettings) -> Snapshot:
     """
     started, begin = datetime.now(UTC), time.monotonic()
     predictor = None if settings.model is None else Predictor.load(settings.model)
-    folder = Folder(settings.output)
-    folder.check()
+    folder = LocalFolder(settings.output)
+    folder.check_empty()
     wanted = extents(settings, settings.topic)
     folder.create()
-    schema = snapshot_schema(None if predictor is None else predictor.model.schema)
-    parts = PartWriter(
-        folder, "part", "parquet", lambda file: ParquetSink(file, schema), part_rows=settings.part_rows
-    )
-    with parts, Meter() as meter:
-        rows = _write_all(settings, wanted, predictor, parts, meter)
-    manifest = Snapshot(
-        topic=settings.topic,
-        partitions=[
-            PartitionRange(partition=partition, start=extent.start, end=extent.end, rows=rows[partition])
-            for partition, extent in wanted.items()
-        ],
-        model=None if predictor is None else ModelUsed.of(predictor.model),
-        rows=sum(rows.values()),
-        columns=Column.all_of(schema),
-        parts=parts.parts,
-        settings=settings_of(settings),
-        run=Run.of(started, time.monotonic() - begin, sum(rows.values())),
-    )
-    write_manifest(folder, manifest)
-    return manifest
+    with folder.locked():
+        folder.check_empty()
+        schema = snapshot_schema(None if predictor is None else predictor.model.schema)
+        parts = PartWriter(
+            folder, "part", "parquet", lambda file: ParquetSink(file, schema), part_rows=settings.part_rows
+        )
+        sketches = None if predictor is None else Sketches.of(predictor.model.schema)
+        with parts, Meter() as meter:
+            rows = _write_all(settings, wanted, predictor, sketches, parts, meter)
+        manifest = Snapshot(
+            topic=settings.topic,
+            partitions=[
+                PartitionRange(partition=partition, start=extent.start, end=extent.end, rows=rows[partition])
+                for partition, extent in wanted.items()
+            ],
+            model=None if predictor is None else ModelUsed.of(predictor.model),
+            rows=sum(rows.values()),
+            sketches=None if sketches is None else sketches.to_json(),
+            columns=Column.all_of(schema),
+            parts=parts.parts,
+            settings=settings_of(settings),
+            run=Run.of(started, time.monotonic() - begin, sum(rows.values())),
+        )
+        write_manifest(folder, manifest)
+        return manifest
 
 
 def _write_all(
     settings: ExportSettings,
     wanted: Mapping[int, Extent],
     predictor: Predictor | None,
+    sketches: Sketches | None,
     parts: PartWriter,
     meter: Meter,
 ) -> dict[int, int]:
@@ -118,7 +124,7 @@ def _write_all(
     total = sum(extent.end - extent.start for extent in wanted.values()) or 1
     rows, behind = dict.fromkeys(wanted, 0), 0
     for partition, extent in wanted.items():
-        for batch, last in ahead(_batches(settings, partition, extent, predictor)):
+        for batch, last in ahead(_batches(settings, partition, extent, predictor, sketches)):
             parts.write(batch)
             rows[partition] += batch.num_rows
             meter.add(batch.num_rows, settings.topic, (behind + last - extent.start) / total)
@@ -128,21 +134,31 @@ def _write_all(
 
 
 def _batches(
-    settings: ExportSettings, partition: int, extent: Extent, predictor: Predictor | None
+    settings: ExportSettings,
+    partition: int,
+    extent: Extent,
+    predictor: Predictor | None,
+    sketches: Sketches | None,
 ) -> Iterator[tuple[pa.RecordBatch, int]]:
     """The records of a partition as columns, and the last offset of each batch."""
     schema = snapshot_schema(None if predictor is None else predictor.model.schema)
     for columns in ahead(read_to_end(settings, settings.topic, {partition: extent})):
-        yield record_batch(columns, schema, predictor), columns.offsets[-1]
+        yield record_batch(columns, schema, predictor, sketches), columns.offsets[-1]
 
 
-def record_batch(columns: RecordColumns, schema: pa.Schema, predictor: Predictor | None) -> pa.RecordBatch:
+def record_batch(
+    columns: RecordColumns,
+    schema: pa.Schema,
+    predictor: Predictor | None,
+    sketches: Sketches | None = None,
+) -> pa.RecordBatch:
     """Records as the rows of a snapshot.
 
     Args:
         columns: The records.
         schema: The snapshot's columns.
         predictor: By whose model's inputs to parse the events; None leaves them as they are.
+        sketches: Take in what was parsed.
     """
     count = len(columns)
     arrays = [
@@ -154,5 +170,8 @@ def record_batch(columns: RecordColumns, schema: pa.Schema, predictor: Predictor
         pa.array(columns.values, pa.binary()),
     ]
     if predictor is not None:
-        arrays.append(inputs_column(predictor.model.schema, predictor.parse_json(columns.values)))
+        parsed = predictor.parse_json(columns.values)
+        arrays.append(inputs_column(predictor.model.schema, parsed))
+        if sketches is not None:
+            sketches.add(parsed.frame)
     return pa.record_batch(arrays, schema=schema)

@@ -1,14 +1,19 @@
-"""A folder of results: nothing in it is ever overwritten, and no file in it is ever half written."""
+"""A folder of results: no result in it is ever overwritten, and no file in it is ever half written."""
 
+import fcntl
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from batch import durable
 from shared.errors import InputError
 
+JOURNAL_FILE: Final = ".journal"
+_LOCK_FILE: Final = ".lock"
 _UNFINISHED: Final = ".tmp"
 
 
@@ -26,7 +31,7 @@ class HashedFile:
         # Arrow passes buffers; their length in elements is not always that in bytes.
         content = memoryview(content).cast("B")
         self._digest.update(content)
-        self._file.write(content)
+        durable.write(self._file, content)
         self.size += len(content)
         return len(content)
 
@@ -43,8 +48,101 @@ class HashedFile:
         return self._digest.hexdigest()
 
 
-class Folder:
-    """A folder that only this run writes to.
+class Folder(ABC):
+    """A folder that only one run writes to.
+
+    Attributes:
+        address: Where it is, as the user writes it.
+    """
+
+    address: str
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The names in it, sorted, but for the lock's; nothing when there is no such folder.
+
+        Raises:
+            InputError: It is no folder, or cannot be read.
+        """
+
+    @abstractmethod
+    def create(self) -> None:
+        """Makes the folder, and those above it, where they are not there.
+
+        Raises:
+            InputError: It cannot be made.
+        """
+
+    @abstractmethod
+    def locked(self) -> AbstractContextManager[None]:
+        """Keeps every other run out of it while the block runs.
+
+        Raises:
+            InputError: Another run has it.
+        """
+
+    @abstractmethod
+    def new_file(self, name: str) -> AbstractContextManager[HashedFile]:
+        """A file, which gets its name once all of it is stored; one of that name is replaced then.
+
+        Raises:
+            InputError: The disk is full, or the file cannot be written.
+        """
+
+    @abstractmethod
+    def size_of(self, name: str) -> int | None:
+        """The length of a file in it; None where there is none."""
+
+    @abstractmethod
+    def append(self, line: bytes) -> None:
+        """Adds a line to the journal; it is stored when this returns.
+
+        Raises:
+            InputError: The disk is full, or the journal cannot be written.
+        """
+
+    @abstractmethod
+    def journal(self) -> bytes:
+        """The journal's lines so far; the last may be cut short, and is dropped by `mend`."""
+
+    @abstractmethod
+    def mend(self, whole: int) -> None:
+        """Makes a folder that a run was broken off in ready for the next one: its unfinished files go.
+
+        Args:
+            whole: How many bytes of the journal are whole lines; the rest is cut off.
+        """
+
+    @abstractmethod
+    def end(self) -> None:
+        """Removes the journal: the manifest is written, and says it all."""
+
+    def check_empty(self) -> None:
+        """Sees that the folder is new or empty.
+
+        Raises:
+            InputError: It holds something, or is no folder.
+        """
+        names = self.names()
+        if not names:
+            return
+        hint = "Nothing is overwritten: name a new folder, or empty this one."
+        if JOURNAL_FILE in names:
+            hint = "A run that was broken off has left it: --resume goes on with that run."
+        raise InputError(f"{self.address}: the output folder is not empty: it holds {names[0]}", hint=hint)
+
+    def failed(self, name: str, error: OSError) -> InputError:
+        """The sentence for a file that cannot be written."""
+        said = error.strerror or str(error)
+        where = f"{self.address}/{name}" if name else self.address
+        hint = f"Nothing is listed in {self.address}: free some space, or name another folder."
+        if self.size_of(JOURNAL_FILE):
+            hint = "What is finished stays: free some space, and go on with --resume."
+        return InputError(f"{where}: cannot be written: {said}", hint=hint)
+
+
+class LocalFolder(Folder):
+    """A folder of this machine.
 
     Args:
         path: Where it is, or will be; `create` makes it.
@@ -52,80 +150,134 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.address = str(path)
+        #: The lock's descriptor while the folder is locked: a worker that is given it holds the lock, too.
+        self.lock: int | None = None
 
-    def check(self) -> None:
-        """Sees that the folder is new or empty.
-
-        Raises:
-            InputError: It holds something, or is no folder.
-        """
+    def names(self) -> list[str]:
+        """The names in it, sorted, but for the lock's."""
         try:
-            names = sorted(item.name for item in self.path.iterdir())
+            return sorted(item.name for item in self.path.iterdir() if item.name != _LOCK_FILE)
         except FileNotFoundError:
-            return
+            return []
         except NotADirectoryError:
             raise InputError(
                 f"{self.path}: there is a file of that name", hint="Name a new folder."
             ) from None
         except OSError as error:
-            raise self._failed(self.path, error) from error
-        if names:
-            hint = "Nothing is overwritten: name a new folder, or empty this one."
-            if "manifest.json" not in names and any(name.startswith((".part-", "part-")) for name in names):
-                hint = f"A run that was broken off may have left it. {hint}"
-            raise InputError(f"{self.path}: the output folder is not empty: it holds {names[0]}", hint=hint)
+            raise self.failed("", error) from error
 
     def create(self) -> None:
-        """Makes the folder, and those above it.
-
-        Raises:
-            InputError: It cannot be made, or holds something.
-        """
-        self.check()
+        """Makes the folder, and those above it, where they are not there."""
         above = [folder for folder in self.path.absolute().parents if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for made in (self.path, *above):
-                _sync(made.absolute().parent)
+                durable.sync_folder(made.absolute().parent)
         except OSError as error:
-            raise self._failed(self.path, error) from error
+            raise self.failed("", error) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other run out until this process and its workers have ended."""
+        path = self.path / _LOCK_FILE
+        descriptor = self._locked(path)
+        self.lock = descriptor
+        try:
+            yield
+        finally:
+            self.lock = None
+            with suppress(OSError):
+                path.unlink()
+            os.close(descriptor)
+
+    def _locked(self, path: Path) -> int:
+        while True:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            except OSError as error:
+                raise self.failed("", error) from error
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                    return descriptor
+            except FileNotFoundError:
+                pass  # the run that had it has just ended, and removed it
+            except OSError as error:
+                os.close(descriptor)
+                raise InputError(
+                    f"{self.address}: another run is writing to this folder",
+                    hint="Wait for it to end, or name another folder.",
+                ) from error
+            os.close(descriptor)
 
     @contextmanager
     def new_file(self, name: str) -> Iterator[HashedFile]:
-        """A new file, which gets its name once all of it is on the disk.
-
-        Raises:
-            InputError: The disk is full, or the file cannot be written.
-        """
-        unfinished = self.path / f".{name}{_UNFINISHED}"
+        """A file, which gets its name once all of it is on the disk."""
+        finished = self.path / name
+        unfinished = finished.with_name(f".{finished.name}{_UNFINISHED}")
         try:
-            file = unfinished.open("xb")
+            finished.parent.mkdir(parents=True, exist_ok=True)
+            file = unfinished.open("xb", buffering=0)
         except OSError as error:
             # Another run's file, perhaps: it is left where it is.
-            raise self._failed(self.path / name, error) from error
+            raise self.failed(name, error) from error
         try:
             with file:
                 yield HashedFile(file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.rename(self.path / name)
-            _sync(self.path)
+                durable.sync(file)
+            durable.rename(unfinished, finished)
+            durable.sync_folder(finished.parent)
         except OSError as error:
-            raise self._failed(self.path / name, error) from error
+            raise self.failed(name, error) from error
         finally:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
 
-    def _failed(self, path: Path, error: OSError) -> InputError:
-        said = error.strerror or str(error)
-        hint = f"Nothing is listed in {self.path}: free some space, or name another folder, and start again."
-        return InputError(f"{path}: cannot be written: {said}", hint=hint)
+    def size_of(self, name: str) -> int | None:
+        """The length of a file in it; None where there is none."""
+        try:
+            return (self.path / name).stat().st_size
+        except OSError:
+            return None
+
+    def append(self, line: bytes) -> None:
+        """Adds a line to the journal; it is on the disk when this returns."""
+        path = self.path / JOURNAL_FILE
+        try:
+            new = not path.exists()
+            with path.open("ab", buffering=0) as file:
+                durable.write(file, line + b"\n")
+                durable.sync(file)
+            if new:
+                durable.sync_folder(self.path)
+        except OSError as error:
+            raise self.failed(JOURNAL_FILE, error) from error
+
+    def journal(self) -> bytes:
+        """The journal's lines so far; none where there is no journal."""
+        try:
+            return (self.path / JOURNAL_FILE).read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise InputError(f"{self.path / JOURNAL_FILE}: cannot be read: {error.strerror}") from error
+
+    def mend(self, whole: int) -> None:
+        """Cuts off what is half written, in the journal and beside it."""
+        try:
+            with suppress(FileNotFoundError):
+                os.truncate(self.path / JOURNAL_FILE, whole)
+            for unfinished in self.path.rglob(f".*{_UNFINISHED}"):
+                durable.remove(unfinished)
+        except OSError as error:
+            raise self.failed("", error) from error
+
+    def end(self) -> None:
+        """Removes the journal."""
+        durable.remove(self.path / JOURNAL_FILE)
 
 
-def _sync(folder: Path) -> None:
-    """Brings a folder itself to the disk: until then a new name in it can be forgotten."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def folder_at(text: str) -> Folder:
+    """The folder that an option names."""
+    return LocalFolder(Path(text))

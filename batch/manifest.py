@@ -5,9 +5,11 @@ settings, to the byte.
 """
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -120,6 +122,18 @@ class Counts(_Part):
         """The entry for a whole ledger."""
         return cls.of(Account(ledger.read, ledger.scored, ledger.reasons))
 
+    @classmethod
+    def sum_of(cls, counts: Sequence["Counts"]) -> "Counts":
+        """The counts of several files or parts together."""
+        rejected: Counter[str] = Counter()
+        for one in counts:
+            rejected.update(one.rejected)
+        return cls(
+            read=sum(one.read for one in counts),
+            scored=sum(one.scored for one in counts),
+            rejected=dict(sorted(rejected.items())),
+        )
+
 
 class Column(_Part):
     """A column of the parts.
@@ -199,6 +213,8 @@ class Predictions(_Manifest):
         ledger: What became of the rows of each file, or of each partition of a snapshot.
         rejected_columns: The columns of the rejected parts.
         rejected: The files of rejected rows, in order.
+        sketches: How the valid rows' inputs, the scores and the decisions are spread, for
+            `python -m batch drift` (see shared/sketches).
     """
 
     kind: Literal["predictions"] = "predictions"
@@ -209,6 +225,7 @@ class Predictions(_Manifest):
     ledger: dict[str, Counts]
     rejected_columns: list[Column]
     rejected: list[PartFile]
+    sketches: dict[str, Any] | None = None
 
 
 class PartitionRange(_Part):
@@ -236,6 +253,7 @@ class Snapshot(_Manifest):
         partitions: The range of offsets of each partition.
         model: By whose inputs the events were parsed; null when they were not.
         rows: How many records the parts hold.
+        sketches: How the parsed inputs are spread, as in Predictions; null when they were not parsed.
     """
 
     kind: Literal["snapshot"] = "snapshot"
@@ -243,6 +261,7 @@ class Snapshot(_Manifest):
     partitions: list[PartitionRange]
     model: ModelUsed | None = None
     rows: int
+    sketches: dict[str, Any] | None = None
 
 
 Manifest = Predictions | Snapshot
@@ -250,8 +269,8 @@ _ANY: Final[TypeAdapter[Manifest]] = TypeAdapter(Annotated[Manifest, Field(discr
 
 
 def settings_of(settings: CommandSettings) -> dict[str, str]:
-    """The settings of a run as text: all on which its results can depend."""
-    silent = {"output", *LogSettings.model_fields}
+    """The settings of a run as text: all on which its results depend."""
+    silent = {"output", "workers", "memory", "resume", "batch_rows", *LogSettings.model_fields}
     unset = {name for name in type(settings).model_fields if getattr(settings, name) is None}
     return {name: value for name, value in shown(settings).items() if name not in silent | unset}
 

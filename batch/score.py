@@ -1,10 +1,7 @@
 """`python -m batch score`: reads files, scores their rows, and writes predictions, rejections, manifest."""
 
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,30 +9,24 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from batch.folder import Folder
-from batch.manifest import (
-    Column,
-    Counts,
-    InputFile,
-    ModelUsed,
-    Predictions,
-    Run,
-    has_manifest,
-    settings_of,
-    write_manifest,
-)
-from batch.pipeline import ahead
+from batch.folder import Folder, folder_at
+from batch.job import Job
+from batch.manifest import Counts, Predictions, has_manifest, read_manifest, settings_of
+from batch.run import BatchRun, is_finished
 from batch.snapshots import sources_of_snapshot
-from batch.sources import REJECTED_SCHEMA, FileRows, Reading, Scorable, Scored, describe, state
-from batch.writers import OUTPUT_FORMATS, ROWS_PER_PART, OutputFormat, PartWriter
+from batch.sources import FileRows, Reading, Scorable
+from batch.writers import ROWS_PER_PART
 from shared import logs
 from shared.errors import AnswerIsNo, ExitCode, InputError
 from shared.files import find_sources
-from shared.ledger import Account, Ledger
 from shared.logs import LogSettings
 from shared.predict import Predictor
-from shared.progress import Meter, show_summary
+from shared.progress import show_summary
 from shared.settings import CommandSettings, Delimiter, load
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class ScoreSettings(LogSettings, CommandSettings):
@@ -54,7 +45,18 @@ class ScoreSettings(LogSettings, CommandSettings):
         min_length=1, description="Files, folders (read with all below them) or quoted glob patterns."
     )
     model: Path = Field(description="The model's directory.")
-    output: Path = Field(description="A folder that is new or empty.")
+    output: str = Field(description="A folder that is new or empty.")
+    resume: bool = Field(
+        False,
+        description="Go on with the run that was broken off in the output folder, if there is one: its "
+        "finished parts stay. Refused when the inputs, the model or a setting that matters has changed.",
+    )
+    workers: int = Field(
+        default_factory=_cores,
+        ge=1,
+        description="How many pieces are scored at once; changes speed and memory, no result. "
+        "Not given: one for each core.",
+    )
     format: Literal["parquet", "csv", "ndjson"] = Field("parquet", description="The format of the parts.")
     max_error_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         1.0,
@@ -75,7 +77,7 @@ class ScoreSettings(LogSettings, CommandSettings):
     batch_rows: int = Field(
         65_536, ge=1, le=1_048_576, description="Rows scored at once; changes memory and speed, no result."
     )
-    part_rows: int = Field(ROWS_PER_PART, ge=1, description="The most rows of a part file.")
+    part_rows: int = Field(ROWS_PER_PART, ge=1, description="The most rows read for a part file.")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -103,16 +105,38 @@ def score(settings: ScoreSettings) -> Predictions:
     """
     started = datetime.now(UTC)
     predictor = Predictor.load(settings.model, explain=settings.explain)
-    folder = Folder(settings.output)
-    folder.check()
+    folder = folder_at(settings.output)
+    if not settings.resume:
+        folder.check_empty()
     sources = _sources(settings, predictor)
     for source in sources:
         source.check(predictor)
     folder.create()
-    form = OUTPUT_FORMATS[settings.format](predictor.model, explained=settings.explain is not None)
-    run = _Run(predictor, folder, form, settings.part_rows)
-    manifest = run.score(sources, settings, started)
-    write_manifest(folder, manifest)
+    with folder.locked():
+        if is_finished(folder):
+            return _finished(settings, folder)
+        if not settings.resume:
+            folder.check_empty()
+        job = Job(
+            model=settings.model,
+            explain=settings.explain,
+            sources=tuple(sources),
+            output=settings.output,
+            format=settings.format,
+            part_rows=settings.part_rows,
+        )
+        return BatchRun(job, predictor, folder, settings_of(settings), settings.workers).score(started)
+
+
+def _finished(settings: ScoreSettings, folder: Folder) -> Predictions:
+    """The manifest of a run that has ended already: to resume it is to see that it is the same one."""
+    manifest = read_manifest(Path(settings.output))
+    if not isinstance(manifest, Predictions) or manifest.settings != settings_of(settings):
+        raise InputError(
+            f"{folder.address}: another run has ended in this folder",
+            hint="Its settings are in manifest.json. Name a new folder for this one.",
+        )
+    folder.end()
     return manifest
 
 
@@ -132,74 +156,6 @@ def _sources(settings: ScoreSettings, predictor: Predictor) -> list[Scorable]:
             )
         found += parts
     return found + [FileRows(source, reading) for source in find_sources(files)]
-
-
-@dataclass(slots=True)
-class _Run:
-    """One run over all sources."""
-
-    predictor: Predictor
-    folder: Folder
-    form: OutputFormat
-    part_rows: int
-
-    def score(self, sources: Sequence[Scorable], settings: ScoreSettings, started: datetime) -> Predictions:
-        begin, ledger = time.monotonic(), Ledger()
-        with ExitStack() as stack:
-            parts = stack.enter_context(self._writer("part"))
-            rejected = stack.enter_context(self._writer("rejected"))
-            digests = stack.enter_context(ThreadPoolExecutor(1, "digest"))
-            meter = stack.enter_context(Meter())
-            inputs = self._score_all(sources, ledger, parts, rejected, digests, meter)
-        model = self.predictor.model
-        return Predictions(
-            model=ModelUsed.of(model),
-            format=self.form.name,
-            inputs=[entry.result() for entry in inputs],
-            counts=Counts.total(ledger),
-            ledger={place: Counts.of(account) for place, account in ledger.accounts.items()},
-            columns=Column.all_of(self.form.schema),
-            parts=parts.parts,
-            rejected_columns=Column.all_of(REJECTED_SCHEMA),
-            rejected=rejected.parts,
-            settings=settings_of(settings),
-            run=Run.of(started, time.monotonic() - begin, ledger.read),
-        )
-
-    def _score_all(
-        self,
-        sources: Sequence[Scorable],
-        ledger: Ledger,
-        parts: PartWriter,
-        rejected: PartWriter,
-        digests: ThreadPoolExecutor,
-        meter: Meter,
-    ) -> list[Future[InputFile]]:
-        states = [state(source.path) for source in sources]
-        total, behind = sum(size for size, _ in states) or 1, 0
-        inputs = []
-        for source, before in zip(sources, states, strict=True):
-            rows = 0
-            ledger.accounts.setdefault(source.place, Account())
-            for scored in ahead(self._scored(source)):
-                parts.write(self.form.predictions(scored.outcome, scored.ids))
-                rejected.write(self.form.rejections(scored.rejected))
-                ledger.add(scored.place, scored.read, scored.outcome)
-                rows += scored.read
-                meter.add(scored.read, source.name, (behind + before[0] * scored.done) / total)
-            behind += before[0]
-            inputs.append(digests.submit(describe, source, rows, before))
-        return inputs
-
-    def _scored(self, source: Scorable) -> Iterator[Scored]:
-        for chunk in ahead(source.chunks(self.predictor)):
-            yield source.score(self.predictor, chunk)
-
-    def _writer(self, stem: str) -> PartWriter:
-        schema = self.form.schema if stem == "part" else REJECTED_SCHEMA
-        return PartWriter(
-            self.folder, stem, self.form.name, lambda file: self.form.open(file, schema), self.part_rows
-        )
 
 
 def _show(settings: ScoreSettings, manifest: Predictions) -> None:

@@ -17,14 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.manifest import MANIFEST_FILE, PartFile, Snapshot, read_manifest
-from batch.sources import Ids, Scorable, Scored, ids_of_events, rejected_table
+from batch.sources import Ids, Scorable, Scored, StoredRows, ids_of_events, rejected_table
 from shared.errors import InputError
 from shared.explanations import joined
-from shared.files import Chunk, check_file, read_file
+from shared.files import Chunk, check_file, read_file, split_file
+from shared.formats.base import Split
 from shared.frame import MISSING_CODE, Column, Parsed
 from shared.predict import Outcome, Predictor
 from shared.predictions import as_list
 from shared.schema import EVENT_ID, Input, Schema
+from shared.storage import LocalFile
 
 INPUTS: Final = "inputs"
 #: Whether an id was an integer in the event: its column holds text, since another row's may be a string.
@@ -120,15 +122,16 @@ def sources_of_snapshot(folder: Path, predictor: Predictor, batch_rows: int) -> 
     ]
 
 
-class SnapshotRows(Scorable):
+class SnapshotRows(StoredRows):
     """The rows of one part of a snapshot: a row's position is that of its record on the topic."""
 
     def __init__(
         self, folder: Path, topic: str, part: PartFile, *, by_columns: bool, batch_rows: int
     ) -> None:
-        self.path, self.name = folder / part.file, part.file
+        self.file, self.name = LocalFile(folder / part.file), part.file
         self.place = f"{topic}/{part.partition}"
         self.sha256 = part.sha256
+        self.format, self.by_events = "parquet", not by_columns
         self._batch_rows = batch_rows
         self._by_columns = by_columns
 
@@ -139,11 +142,20 @@ class SnapshotRows(Scorable):
 
     def check(self, predictor: Predictor) -> None:  # noqa: ARG002 - a snapshot suits any model
         """Looks at the part's footer."""
-        check_file(self.path, **self._wanted)
+        check_file(self.file, **self._wanted)
 
-    def chunks(self, predictor: Predictor) -> Iterator[Chunk]:  # noqa: ARG002 - a snapshot suits any model
-        """The part in pieces."""
-        return read_file(self.path, **self._wanted)
+    def splits(self, predictor: Predictor, rows: int) -> list[Split]:  # noqa: ARG002 - a snapshot suits any model
+        """Runs of row groups."""
+        return split_file(self.file, rows, **self._wanted)
+
+    def chunks(
+        self,
+        predictor: Predictor,  # noqa: ARG002 - a snapshot suits any model
+        split: Split | None = None,
+        skip: int = 0,
+    ) -> Iterator[Chunk]:
+        """The rows of a split."""
+        return read_file(self.file, split=split, skip=skip, **self._wanted)
 
     def score(self, predictor: Predictor, chunk: Chunk) -> Scored:
         """Scores the rows with parsed inputs by columns, and the others from their events' bytes."""
@@ -157,7 +169,6 @@ class SnapshotRows(Scorable):
             outcome,
             self._positions(offsets.take(pa.array(outcome.rows))),
             rejected_table(outcome, positions, ids),
-            chunk.done,
         )
 
     def _outcome(self, predictor: Predictor, batch: Any) -> tuple[Outcome, Ids]:

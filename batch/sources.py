@@ -4,7 +4,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -12,15 +11,16 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 from pydantic_core import from_json
 
-from batch.manifest import InputFile
 from shared import times
 from shared.cells import read_id
 from shared.errors import InputError
 from shared.events import MAX_EVENT_BYTES
-from shared.files import Chunk, Source, check_file, format_of, read_file
+from shared.files import Chunk, Source, check_file, format_of, read_file, split_file
+from shared.formats.base import Split
 from shared.predict import Outcome, Predictor
 from shared.predictions import REJECTION_SCHEMA, rejections_table
 from shared.schema import EVENT_ID, InputType, Rejection, Schema
+from shared.storage import FileState, LocalFile, StoredFile
 
 #: A rejected row, with the ids that it holds as far as they can be read.
 REJECTED_SCHEMA: Final = pa.schema(
@@ -39,7 +39,6 @@ class Scored:
         outcome: What became of them; its row numbers are those of the source.
         ids: The prediction id of each scored row.
         rejected: The rejected rows, as REJECTED_SCHEMA says.
-        done: The share of the source that lies behind the piece, from 0 to 1.
     """
 
     place: str
@@ -47,39 +46,75 @@ class Scored:
     outcome: Outcome
     ids: pa.StringArray
     rejected: pa.RecordBatch
-    done: float
 
 
 class Scorable(ABC):
-    """A source of rows.
+    """A source of rows. It can be pickled, and read in another process.
 
     Attributes:
-        path: The file.
         name: What it is known by.
         place: What the ledger knows its rows by.
-        sha256: The digest that the file must have; None when any will do.
+        format: How it is read, for the manifest.
+        sha256: The digest that it must have; None when any will do.
+        resumable: Whether an interrupted run can read the same rows again.
+        by_events: Whether its rows are JSON events, which Python reads and not Arrow.
+        shape: What its rows consist of: sources of one shape may share a part.
     """
 
-    path: Path
     name: str
     place: str
+    format: str
     sha256: str | None = None
+    resumable: bool = True
+    by_events: bool = False
+    shape: tuple[str, ...] = ()
 
     @abstractmethod
     def check(self, predictor: Predictor) -> None:
         """Refuses early what cannot be scored.
 
         Raises:
-            InputError: The file is damaged or lacks a column.
+            InputError: The source is damaged or lacks a column.
         """
 
     @abstractmethod
-    def chunks(self, predictor: Predictor) -> Iterator[Chunk]:
-        """The rows as they are read."""
+    def state(self) -> FileState:
+        """Its length, and what shows that it has changed.
+
+        Raises:
+            InputError: It is gone.
+        """
+
+    @abstractmethod
+    def splits(self, predictor: Predictor, rows: int) -> list[Split]:
+        """The pieces that can be read by themselves.
+
+        Args:
+            predictor: What scores them.
+            rows: How many rows a split has at most, where it can be cut so.
+        """
+
+    @abstractmethod
+    def chunks(self, predictor: Predictor, split: Split | None = None, skip: int = 0) -> Iterator[Chunk]:
+        """The rows of a split as they are read.
+
+        Args:
+            predictor: What scores them.
+            split: Which rows; None: all.
+            skip: How many of its first rows are passed over.
+        """
 
     @abstractmethod
     def score(self, predictor: Predictor, chunk: Chunk) -> Scored:
         """What becomes of a chunk."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """The SHA-256 of its content; of a source that is not resumable, of what was read of it.
+
+        Raises:
+            InputError: It cannot be read.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +132,40 @@ class Reading:
     batch_rows: int = 65_536
 
 
-class FileRows(Scorable):
+class StoredRows(Scorable):
+    """The rows of a stored file."""
+
+    file: StoredFile
+
+    def state(self) -> FileState:
+        """The file's length and version."""
+        try:
+            return self.file.state()
+        except OSError as error:
+            raise _unreadable(self.file, error) from error
+
+    def digest(self) -> str:
+        """The digest of the file's bytes."""
+        digest = hashlib.sha256()
+        try:
+            with self.file.open() as file:
+                while block := file.read(_DIGEST_BLOCK):
+                    digest.update(block)
+        except OSError as error:
+            raise _unreadable(self.file, error) from error
+        return digest.hexdigest()
+
+
+class FileRows(StoredRows):
     """The rows of one file: a row's position is the file's name and its number."""
 
     def __init__(self, source: Source, reading: Reading) -> None:
-        self.path, self.name, self.place = source.path, source.name, source.name
+        self.file: StoredFile = LocalFile(source.path)
+        self.name = self.place = source.name
         self._reading = reading
+        form = format_of(self.file)
+        self.format, self.by_events = form.name, form.events
+        self.shape = (form.name,)
 
     def _wanted(self, predictor: Predictor) -> dict[str, Any]:
         schema = predictor.model.schema
@@ -120,11 +183,15 @@ class FileRows(Scorable):
 
     def check(self, predictor: Predictor) -> None:
         """Looks at the file's header or footer."""
-        check_file(self.path, **self._wanted(predictor))
+        check_file(self.file, **self._wanted(predictor))
 
-    def chunks(self, predictor: Predictor) -> Iterator[Chunk]:
-        """The file in pieces."""
-        return read_file(self.path, **self._wanted(predictor))
+    def splits(self, predictor: Predictor, rows: int) -> list[Split]:
+        """Runs of row groups, ranges of bytes, or the whole file."""
+        return split_file(self.file, rows, **self._wanted(predictor))
+
+    def chunks(self, predictor: Predictor, split: Split | None = None, skip: int = 0) -> Iterator[Chunk]:
+        """The rows of a split."""
+        return read_file(self.file, split=split, skip=skip, **self._wanted(predictor))
 
     def score(self, predictor: Predictor, chunk: Chunk) -> Scored:
         """Scores events of a file of lines as events, and rows of columns as columns."""
@@ -149,7 +216,6 @@ class FileRows(Scorable):
             outcome,
             positions_of(self.name, outcome.rows),
             rejected_table(outcome, positions, ids),
-            chunk.done,
         )
 
 
@@ -250,50 +316,5 @@ def _ids_of_column(
     return [_id(value) for value in values.to_pylist()]
 
 
-def describe(source: Scorable, rows: int, before: tuple[int, int]) -> InputFile:
-    """A source's entry in the manifest.
-
-    Args:
-        source: What was scored.
-        rows: How many rows were read of it.
-        before: Its state (see `state`) before it was read.
-
-    Raises:
-        InputError: The file changed while it was read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with source.path.open("rb") as file:
-            while block := file.read(_DIGEST_BLOCK):
-                digest.update(block)
-        after = state(source.path)
-    except OSError as error:
-        raise InputError(f"{source.path}: cannot be read: {error.strerror}") from error
-    if after != before:
-        raise InputError(
-            f"{source.path}: the file was changed while it was read", hint="Score it again once it is whole."
-        )
-    if source.sha256 not in (None, digest.hexdigest()):
-        raise InputError(
-            f"{source.path}: the file is not the one that its manifest lists", hint="Make the snapshot anew."
-        )
-    return InputFile(
-        name=source.name,
-        format=format_of(source.path).name,
-        rows=rows,
-        size=after[0],
-        sha256=digest.hexdigest(),
-    )
-
-
-def state(path: Path) -> tuple[int, int]:
-    """A file's length, and when it was last changed in nanoseconds.
-
-    Raises:
-        InputError: It is gone.
-    """
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    return found.st_size, found.st_mtime_ns
+def _unreadable(file: StoredFile, error: OSError) -> InputError:
+    return InputError(f"{file}: cannot be read: {error.strerror or error}")

@@ -22,6 +22,7 @@ class Ndjson(Format):
     """
 
     name: ClassVar[str] = "ndjson"
+    events: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".ndjson", ".jsonl")
 
     def check(self, file: StoredFile, wanted: Wanted) -> None:  # noqa: ARG002 - every line speaks for itself

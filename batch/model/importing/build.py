@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from batch.folder import Folder
+from batch.folder import LocalFolder
 from batch.model.golden import choose_golden
 from batch.model.importing.artifact import Artifact
 from batch.model.importing.facts import Table, with_key
@@ -114,7 +114,7 @@ def build(
     Raises:
         TandemError: Nothing was written.
     """
-    Folder(wish.output).check()
+    LocalFolder(wish.output).check_empty()
     schema, scorer = trained.found.schema, KINDS[trained.artifact.kind]
     loaded = scorer.load(schema, trained.artifact.content)
     declaration = _declare(trained, wish, rows="one" if loaded.unstable else "any")

@@ -32,7 +32,7 @@ def score(tmp_path: Path, model: Path, rows: Rows, name: str, output_format: str
 
 def change(folder: Path, old: str, new: str) -> None:
     """Replaces a text of the same length in a run's first part."""
-    path = folder / "part-00000.ndjson"
+    path = folder / "part-00000-0000.ndjson"
     text = path.read_text()
     assert text.count(old) == 1
     assert len(old) == len(new)
@@ -123,7 +123,7 @@ def test_a_file_of_predictions_is_a_side(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, two = (score(tmp_path, model, ROWS, name, name) for name in ("ndjson", "parquet"))
-    files = (one / "part-00000.ndjson", two / "part-00000.parquet")
+    files = (one / "part-00000-0000.ndjson", two / "part-00000-0000.parquet")
     assert compare(capsys, *files) == (ExitCode.DONE, {"identical": 8})
 
 
@@ -156,7 +156,7 @@ def test_a_part_that_is_not_listed_does_not_count(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, two = score(tmp_path, model, ROWS, "one"), score(tmp_path, model, ROWS, "two")
-    (two / "part-00001.ndjson").write_bytes((two / "part-00000.ndjson").read_bytes())
+    (two / "part-00001-0000.ndjson").write_bytes((two / "part-00000-0000.ndjson").read_bytes())
     assert compare(capsys, one, two)[0] == ExitCode.DONE
 
 

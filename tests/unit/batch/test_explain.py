@@ -76,7 +76,7 @@ def test_every_format_holds_the_same_explanations(tmp_path: Path, model: Path, f
 
 def test_contributions_are_a_list_of_structs_in_parquet(tmp_path: Path, model: Path) -> None:
     folder = score(tmp_path, model, "out", "--explain", "1")
-    kind = pq.read_schema(folder / "part-00000.parquet").field("contributions").type
+    kind = pq.read_schema(folder / "part-00000-0000.parquet").field("contributions").type
     assert str(kind) == (
         "list<element: struct<input: string not null, contribution: double not null> not null>"
     )
@@ -136,7 +136,7 @@ def test_explanations_of_two_formats_are_compared(
 def test_one_bit_of_one_contribution_is_a_difference(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = score(tmp_path, model, "one", "--explain", "3", "--format", "ndjson") / "part-00000.ndjson"
+    one = score(tmp_path, model, "one", "--explain", "3", "--format", "ndjson") / "part-00000-0000.ndjson"
     text = one.read_text()
     found = re.search(r'"contribution":([\d.]+\d)', text)
     assert found is not None
@@ -167,7 +167,7 @@ def test_a_file_whose_contributions_are_none_is_refused(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = score(tmp_path, model, "out", "--explain", "1", "--format", "csv")
-    path = folder / "part-00000.csv"
+    path = folder / "part-00000-0000.csv"
     path.write_text(path.read_text().replace('[{""input""', '[{""imput""'))
     assert main(["compare", str(folder), str(folder)]) == ExitCode.UNREADABLE
     assert "not a file of predictions" in capsys.readouterr().err

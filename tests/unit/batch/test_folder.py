@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from batch.folder import Folder
+from batch.folder import LocalFolder
 from shared.errors import ExitCode, InputError
 
 
 def test_a_file_gets_its_name_once_it_is_whole(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "a" / "b")
+    folder = LocalFolder(tmp_path / "a" / "b")
     folder.create()
     with folder.new_file("part") as file:
         file.write(b"one ")
@@ -23,7 +23,7 @@ def test_a_file_gets_its_name_once_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(TypeError), Folder(tmp_path).new_file("part") as file:  # noqa: PT012 - written in part
+    with pytest.raises(TypeError), LocalFolder(tmp_path).new_file("part") as file:  # noqa: PT012 - written in part
         file.write(b"half")
         file.write("text")  # type: ignore[arg-type] # on purpose
     assert list(tmp_path.iterdir()) == []
@@ -31,9 +31,9 @@ def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_file_of_another_run_is_left_where_it_is(tmp_path: Path) -> None:
     """Two runs that were given one folder at the same moment: the second gives up, the first goes on."""
-    with Folder(tmp_path).new_file("part") as first:
+    with LocalFolder(tmp_path).new_file("part") as first:
         first.write(b"first")
-        with pytest.raises(InputError, match="cannot be written"), Folder(tmp_path).new_file("part"):
+        with pytest.raises(InputError, match="cannot be written"), LocalFolder(tmp_path).new_file("part"):
             pytest.fail("two runs write to one file")
         first.write(b" run")
     assert (tmp_path / "part").read_bytes() == b"first run"
@@ -50,12 +50,12 @@ def test_new_folders_are_brought_to_the_disk_with_those_above(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noting)
-    Folder(tmp_path / "a" / "b").create()
+    LocalFolder(tmp_path / "a" / "b").create()
     assert synced == {tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino}
 
 
 def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught, Folder(tmp_path).new_file("part"):
+    with pytest.raises(InputError) as caught, LocalFolder(tmp_path).new_file("part"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.message == f"{tmp_path / 'part'}: cannot be written: No space left on device"
     assert caught.value.exit_code == ExitCode.UNREADABLE
@@ -65,15 +65,16 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
 def test_a_folder_that_holds_anything_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(InputError, match="the output folder is not empty") as caught:
-        Folder(tmp_path).create()
+        LocalFolder(tmp_path).check_empty()
     assert "Nothing is overwritten" in str(caught.value.hint)
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"")
     with pytest.raises(InputError, match="there is a file of that name"):
-        Folder(tmp_path / "out").create()
+        LocalFolder(tmp_path / "out").check_empty()
 
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:
-    Folder(tmp_path).create()
+    LocalFolder(tmp_path).check_empty()
+    LocalFolder(tmp_path).create()

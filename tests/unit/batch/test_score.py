@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from batch.manifest import MANIFEST_FILE, read_manifest
 from batch.score import ScoreSettings
 from shared.deadline import Deadline
 from shared.errors import ExitCode, InputError
+from shared.storage import FileState, LocalFile
 from tests.support.commands import ROOT, environment
 from tests.support.models import linear_model, threshold_model
 from tests.support.tables import (
@@ -99,16 +101,16 @@ def test_the_manifest_says_what_was_read_scored_and_written(tmp_path: Path, scor
     assert manifest.ledger["a/rows.csv"].rejected == {"missing_field": 1}
     assert manifest.ledger["c/rows.ndjson"].read == 0
     assert [(part.file, part.rows) for part in manifest.parts] == [
-        ("part-00000.parquet", 5),
-        ("part-00001.parquet", 3),
+        ("part-00000-0000.parquet", 4),
+        ("part-00001-0000.parquet", 4),
     ]
     assert manifest.model.id == "threshold@1"
     assert [column.name for column in manifest.columns][:2] == ["prediction_id", "customer_id"]
     assert sorted(item.name for item in (tmp_path / "out").iterdir()) == [
         "manifest.json",
-        "part-00000.parquet",
-        "part-00001.parquet",
-        "rejected-00000.parquet",
+        "part-00000-0000.parquet",
+        "part-00001-0000.parquet",
+        "rejected-00000-0000.parquet",
     ]
 
 
@@ -125,10 +127,10 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, score: Score, output_form
     for output in outputs:
         content = {item.name: item.read_bytes() for item in output.iterdir()}
         manifest = json.loads(content.pop(MANIFEST_FILE))
-        del manifest["run"], manifest["settings"]["batch_rows"]
+        del manifest["run"]
         contents.append((content, manifest))
     assert contents[0] == contents[1] == contents[2]
-    assert len(contents[0][0]) == 6
+    assert len(contents[0][0]) == 10  # five parts, each with its rejected rows
 
 
 def test_every_bad_row_is_set_aside_with_its_reason(tmp_path: Path, score: Score) -> None:
@@ -160,8 +162,8 @@ def test_rejected_rows_name_their_customer_when_they_have_one(tmp_path: Path, sc
     csv_path.write_bytes(b"customer_id,feature,event_id\n1,,e1\n2\n")
     lines.write_bytes(b'{"customer_id": 3, "event_id": "e3"}\nnot json\n{"customer_id": [4]}\n')
     assert score(csv_path, lines) == ExitCode.DONE
-    (part,) = manifest_of(tmp_path / "out").rejected
-    rows = pq.read_table(tmp_path / "out" / part.file).to_pylist()
+    parts = manifest_of(tmp_path / "out").rejected
+    rows = [row for part in parts for row in pq.read_table(tmp_path / "out" / part.file).to_pylist()]
     assert [(row["position"], row["customer_id"], row["event_id"]) for row in rows] == [
         ("a.csv/0", "1", "e1"),
         ("a.csv/1", None, None),
@@ -334,8 +336,8 @@ def test_a_file_that_changes_while_it_is_read_ends_the_run(
     tmp_path: Path, score: Score, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_rows(tmp_path, "csv", LESSON)
-    states = iter([(1, 1), (2, 2)])
-    monkeypatch.setattr("batch.score.state", lambda _: next(states))
+    states = (FileState(1, str(version)) for version in count())
+    monkeypatch.setattr(LocalFile, "state", lambda _: next(states))
     assert score(path) == ExitCode.UNREADABLE
     assert "the file was changed while it was read" in capsys.readouterr().err
     assert not (tmp_path / "out" / MANIFEST_FILE).exists()

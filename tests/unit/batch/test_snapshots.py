@@ -9,7 +9,7 @@ import pytest
 
 from batch.__main__ import main
 from batch.export import record_batch
-from batch.folder import Folder
+from batch.folder import LocalFolder
 from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, write_manifest
 from batch.snapshots import INPUTS, SnapshotRows, snapshot_schema, sources_of_snapshot
 from batch.writers import ParquetSink, PartWriter
@@ -50,8 +50,10 @@ def write_snapshot(folder: Path, model: Path | None, *, values: list[bytes | Non
     """A snapshot of a topic of two partitions, as export writes it."""
     predictor = None if model is None else Predictor.load(model)
     schema = snapshot_schema(None if predictor is None else predictor.model.schema)
-    Folder(folder).create()
-    with PartWriter(Folder(folder), "part", "parquet", lambda file: ParquetSink(file, schema), 5) as writer:
+    LocalFolder(folder).create()
+    with PartWriter(
+        LocalFolder(folder), "part", "parquet", lambda file: ParquetSink(file, schema), 5
+    ) as writer:
         for partition in (0, 1):
             writer.write(record_batch(columns_of(values, partition), schema, predictor))
             writer.end_part(partition)
@@ -68,7 +70,7 @@ def write_snapshot(folder: Path, model: Path | None, *, values: list[bytes | Non
         settings={},
         run=Run(started="", finished="", seconds=0, rows_per_second=0),
     )
-    write_manifest(Folder(folder), manifest)
+    write_manifest(LocalFolder(folder), manifest)
     return folder
 
 
@@ -118,11 +120,11 @@ def test_a_snapshot_scores_alike_with_and_without_parsed_inputs(
         assert main(["score", str(folder), *arguments]) == ExitCode.DONE
         outputs.append(output)
     parsed, plain = outputs
-    assert (parsed / f"part-00000.{output_format}").read_bytes() == (
-        plain / f"part-00000.{output_format}"
+    assert (parsed / f"part-00000-0000.{output_format}").read_bytes() == (
+        plain / f"part-00000-0000.{output_format}"
     ).read_bytes()
-    assert (parsed / f"rejected-00000.{output_format}").read_bytes() == (
-        plain / f"rejected-00000.{output_format}"
+    assert (parsed / f"rejected-00000-0000.{output_format}").read_bytes() == (
+        plain / f"rejected-00000-0000.{output_format}"
     ).read_bytes()
     assert [row["prediction_id"] for row in scored(parsed)] == [
         f"customers/{partition}/{offset}" for partition in (0, 1) for offset in (0, 3, 6, 21)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.folder import Folder
+from batch.folder import LocalFolder
 from batch.manifest import PartFile
 from batch.writers import OUTPUT_FORMATS, OutputFormat, ParquetSink, PartWriter
 from shared.predict import Outcome, Predictor
@@ -24,7 +24,7 @@ def write_parts(path: Path, batches: list[int], part_rows: int) -> list[PartFile
     """Parts of rows 0, 1, 2, ... that are written in batches of the given sizes."""
     first = 0
     with PartWriter(
-        Folder(path), "part", "parquet", lambda file: ParquetSink(file, SCHEMA), part_rows
+        LocalFolder(path), "part", "parquet", lambda file: ParquetSink(file, SCHEMA), part_rows
     ) as writer:
         for rows in batches:
             writer.write(pa.record_batch([pa.array(range(first, first + rows), pa.int64())], schema=SCHEMA))
@@ -50,7 +50,7 @@ def test_the_same_rows_give_the_same_bytes_in_any_batches(
 
 
 def test_a_run_that_fails_leaves_only_whole_parts(tmp_path: Path) -> None:
-    writer = PartWriter(Folder(tmp_path), "part", "parquet", lambda file: ParquetSink(file, SCHEMA), 4)
+    writer = PartWriter(LocalFolder(tmp_path), "part", "parquet", lambda file: ParquetSink(file, SCHEMA), 4)
     with pytest.raises(pa.ArrowInvalid), writer:  # noqa: PT012 - the writer must see the error
         for rows in (range(3), range(3), range(3), ["no number"]):
             writer.write(pa.record_batch([pa.array(rows, pa.int64())], schema=SCHEMA))
@@ -83,7 +83,7 @@ def written(predictor: Predictor, form: type[OutputFormat], path: Path, scores: 
     made = form(predictor.model)
     ids = pa.array([f"a.csv/{row}" for row in range(len(scores))])
     with PartWriter(
-        Folder(path), "part", made.name, lambda file: made.open(file, made.schema), 1000
+        LocalFolder(path), "part", made.name, lambda file: made.open(file, made.schema), 1000
     ) as writer:
         writer.write(made.predictions(outcome_of(scores), ids))
     return path / writer.parts[0].file

@@ -1,0 +1,226 @@
+"""One run over all sources: the plan, the journal, the workers, and the manifest last."""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from batch.folder import Folder
+from batch.job import Job, Piece, pieces_of
+from batch.journal import Begun, Digested, Done, InputSeen, Journal, read_journal
+from batch.manifest import (
+    MANIFEST_FILE,
+    Column,
+    Counts,
+    InputFile,
+    ModelUsed,
+    PartFile,
+    Predictions,
+    Run,
+    write_manifest,
+)
+from batch.pieces import FinishedPart, Progress
+from batch.sources import REJECTED_SCHEMA, Scorable
+from batch.workers import score_pieces
+from batch.writers import OUTPUT_FORMATS
+from shared.errors import InputError
+from shared.predict import Predictor
+from shared.progress import Meter
+from shared.storage import FileState
+from shared.version import tandem_version
+
+_AGAIN = "Score it again once it is whole."
+
+
+@dataclass(slots=True)
+class BatchRun:
+    """Scores the sources of a job into its folder, which the caller has locked.
+
+    Args:
+        job: What to score.
+        predictor: Its model, loaded.
+        folder: Where the results go.
+        settings: The settings on which results depend, as text.
+        workers: How many pieces are scored at once.
+    """
+
+    job: Job
+    predictor: Predictor
+    folder: Folder
+    settings: dict[str, str]
+    workers: int
+    _parts: dict[int, list[FinishedPart]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def score(self, started: datetime) -> Predictions:
+        """Scores what is not yet scored, and writes the manifest.
+
+        Args:
+            started: When the run began, for the manifest.
+
+        Returns:
+            The manifest.
+
+        Raises:
+            TandemError: An input cannot be read or has changed, or a result cannot be written.
+        """
+        begin = time.monotonic()
+        states = [source.state() for source in self.job.sources]
+        done = self._begin(states)
+        journal = Journal(self.folder)
+        pieces = pieces_of(self.job.sources, self.predictor, self.job.part_rows)
+        with ThreadPoolExecutor(1, "digest") as pool, Meter() as meter:
+            digests = self._digests(pool, journal, states, done)
+            self._score_all(pieces, states, journal, meter)
+            found = [digest.result() for digest in digests]
+        manifest = self._manifest(pieces, states, found, started, time.monotonic() - begin)
+        write_manifest(self.folder, manifest)
+        self.folder.end()
+        return manifest
+
+    def _begin(self, states: Sequence[FileState]) -> Done:
+        """Writes the journal's beginning, or sees that the one that is there is this run's."""
+        model = self.predictor.model
+        now = Begun(
+            tandem=tandem_version(),
+            model=model.id,
+            model_sha256=model.sha256,
+            settings=self.settings,
+            inputs=[
+                InputSeen(name=source.name, size=state.size)
+                for source, state in zip(self.job.sources, states, strict=True)
+            ],
+        )
+        done = read_journal(self.folder)
+        self.folder.mend(done.whole)
+        if done.begun is None:
+            Journal(self.folder).add(now)
+            return done
+        done.begun.check_same(now, self.folder.address)
+        for number, sha256 in done.digests.items():
+            self._check_digest(number, sha256, states[number])
+        # A part counts where the content that it was made from is known to be the one that is there now.
+        for piece, parts in done.parts.items():
+            self._parts[piece] = [part for part in parts if self._stands(part, done)]
+        return done
+
+    def _stands(self, part: FinishedPart, done: Done) -> bool:
+        known = all(covered.source in done.digests for covered in part.ranges)
+        return known and all(
+            self.folder.size_of(file.file) == file.size for file in (*part.parts, *part.rejected)
+        )
+
+    def _check_digest(self, number: int, sha256: str, state: FileState) -> None:
+        source = self.job.sources[number]
+        if self._digest(source, state) != sha256:
+            raise InputError(
+                f"{self.folder.address}: cannot be resumed: the input {source.name} has other content",
+                hint="Put back what was there, or score into a new folder.",
+            )
+
+    def _digests(
+        self, pool: ThreadPoolExecutor, journal: Journal, states: Sequence[FileState], done: Done
+    ) -> list["Future[str]"]:
+        """The digest of each source, found beside the scoring."""
+
+        def find(number: int) -> str:
+            if number in done.digests:
+                return done.digests[number]
+            source = self.job.sources[number]
+            sha256 = self._digest(source, states[number])
+            if source.sha256 not in (None, sha256):
+                raise InputError(
+                    f"{source.name}: the file is not the one that its manifest lists",
+                    hint="Make the snapshot anew.",
+                )
+            journal.add(Digested(source=number, sha256=sha256))
+            return sha256
+
+        return [pool.submit(find, number) for number in range(len(self.job.sources))]
+
+    def _digest(self, source: Scorable, before: FileState) -> str:
+        sha256 = source.digest()
+        self._check_unchanged(source, before)
+        return sha256
+
+    def _check_unchanged(self, source: Scorable, before: FileState) -> None:
+        if source.state() != before:
+            raise InputError(f"{source.name}: the file was changed while it was read", hint=_AGAIN)
+
+    def _score_all(
+        self, pieces: Sequence[Piece], states: Sequence[FileState], journal: Journal, meter: Meter
+    ) -> None:
+        total, behind = sum(state.size for state in states) or 1, 0.0
+
+        def report(message: FinishedPart | Progress) -> None:
+            nonlocal behind
+            if isinstance(message, FinishedPart):
+                for covered in message.ranges:
+                    self._check_unchanged(self.job.sources[covered.source], states[covered.source])
+                journal.add(message)
+                with self._lock:
+                    self._parts.setdefault(message.piece, []).append(message)
+                return
+            with self._lock:
+                behind += message.size
+                meter.add(message.rows, self.job.sources[message.source].name, min(1.0, behind / total))
+
+        pending = []
+        for piece in pieces:
+            finished = self._parts.get(piece.number, [])
+            if not finished or not finished[-1].last:
+                pending.append((piece, finished[-1] if finished else None))
+        score_pieces(self.job, self.predictor, self.folder, pending, report, self.workers)
+
+    def _manifest(
+        self,
+        pieces: Sequence[Piece],
+        states: Sequence[FileState],
+        digests: Sequence[str],
+        started: datetime,
+        seconds: float,
+    ) -> Predictions:
+        parts = [part for piece in pieces for part in self._parts.get(piece.number, [])]
+        by_source: dict[int, list[Counts]] = {number: [] for number in range(len(self.job.sources))}
+        for part in parts:
+            for covered in part.ranges:
+                by_source[covered.source].append(covered.counts)
+        totals = {number: Counts.sum_of(counts) for number, counts in by_source.items()}
+        by_place: dict[str, list[Counts]] = {}
+        for number, source in enumerate(self.job.sources):
+            by_place.setdefault(source.place, []).append(totals[number])
+        form = OUTPUT_FORMATS[self.job.format](self.predictor.model, explained=self.job.explain is not None)
+        everything = Counts.sum_of(list(totals.values()))
+        return Predictions(
+            model=ModelUsed.of(self.predictor.model),
+            format=form.name,
+            inputs=[
+                InputFile(
+                    name=source.name,
+                    format=source.format,
+                    rows=totals[number].read,
+                    size=states[number].size,
+                    sha256=digests[number],
+                )
+                for number, source in enumerate(self.job.sources)
+            ],
+            counts=everything,
+            ledger={place: Counts.sum_of(counts) for place, counts in by_place.items()},
+            columns=Column.all_of(form.schema),
+            parts=_files(part.parts for part in parts),
+            rejected_columns=Column.all_of(REJECTED_SCHEMA),
+            rejected=_files(part.rejected for part in parts),
+            settings=self.settings,
+            run=Run.of(started, seconds, everything.read),
+        )
+
+
+def _files(lists: Iterable[list[PartFile]]) -> list[PartFile]:
+    return [file for files in lists for file in files]
+
+
+def is_finished(folder: Folder) -> bool:
+    """Whether a run has ended in a folder: its manifest is there, whatever else it left behind."""
+    return folder.size_of(MANIFEST_FILE) is not None
