@@ -183,7 +183,7 @@ class _Postgres:
             field = relation.columns.field(name)
             kind = _type_of(field)
             cast = _RECAST.get(kind, "text")
-            plain = kind in _PLAIN or pa.types.is_list(field.type)
+            plain = kind in _PLAIN or _is_plain_list(field.type)
             columns.append(f"r.{quoted(name)}{'' if plain else f'::{cast}'} as {quoted(given)}")
         sql = f"select {', '.join(columns)} from {relation.source} order by {row_id}"  # noqa: S608
         return sql, False
@@ -255,6 +255,10 @@ def _missing(wish: Wish) -> InputError:
     if wish.address.kind == "sqlite":
         hint = "Check its name."
     return InputError(f"{wish.address.shown}: there is no table {wish.table}", hint=hint)
+
+
+def _is_plain_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind)) and not isinstance(kind.value_type, pa.BaseExtensionType)
 
 
 def _type_of(field: pa.Field) -> str:
