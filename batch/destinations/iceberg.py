@@ -5,12 +5,16 @@ main branch, again each time that another program's commit came first.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from batch.destinations.base import Delivered
 from batch.destinations.lakes import RUN, LakeTable, small_schema
 from batch.lakes.iceberg import SCHEME, find_table, load_catalog, read_address, unreachable
+from batch.manifest import Predictions
 from shared.errors import ConfigurationError, InputError
 
 
@@ -26,9 +30,34 @@ class IcebergTable(LakeTable):
                 f"{self.address}: rows are added to a table's last snapshot only",
                 hint=f"Write {SCHEME}{name.partition('@')[0]}.",
             )
-        self._catalog = load_catalog(catalog, self.address)
+        self._catalog_name = catalog
         self._prefix = "" if catalog is None else f"{catalog}/"
         return table
+
+    def check(self, predictions: pa.Schema, rejected: pa.Schema) -> None:
+        """Looks at both tables' columns, and for their namespace."""
+        with self._opened():
+            super().check(predictions, rejected)
+            namespace = self._name.rpartition(".")[0]
+            try:
+                there = self._catalog.namespace_exists(namespace)
+            except Exception as error:
+                raise unreachable(self.address, error) from error
+        if not there:
+            raise InputError(
+                f"{self.address}: the catalog has no namespace {namespace}", hint="Make it, or name another."
+            )
+
+    def deliver(self, folder: Path, manifest: Predictions) -> Delivered:
+        """Adds the rejected rows, then the predictions; nothing where the run's are there already."""
+        with self._opened():
+            return super().deliver(folder, manifest)
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        with load_catalog(self._catalog_name, self.address) as catalog:
+            self._catalog = catalog
+            yield
 
     def _stored(self, schema: pa.Schema) -> pa.Schema:
         from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids, schema_to_pyarrow  # noqa: PLC0415
@@ -64,7 +93,7 @@ class IcebergTable(LakeTable):
         batches: Iterator[pa.RecordBatch],
         properties: Mapping[str, str],
     ) -> bool:
-        from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError  # noqa: PLC0415
+        from pyiceberg.exceptions import CommitFailedException  # noqa: PLC0415
 
         from batch.destinations.iceberg_commit import DeliveredError, commit  # noqa: PLC0415
 
@@ -79,10 +108,6 @@ class IcebergTable(LakeTable):
             commit(transaction, batches, properties, RUN)
         except DeliveredError:
             return False
-        except NoSuchNamespaceError as error:
-            raise InputError(
-                f"{address}: the catalog has no such namespace", hint="Make it, or name another."
-            ) from error
         except CommitFailedException as error:
             raise InputError(
                 f"{address}: another program was in the way: {error}",

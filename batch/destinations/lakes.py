@@ -132,7 +132,7 @@ class LakeTable(Destination):
         table = self._find(name)
         if not parts or (table is not None and self._holds(table, properties[RUN])):
             return 0
-        schemas = [plain(pq.read_schema(folder / part.file)) for part in parts]
+        schemas = [_schema(folder / part.file) for part in parts]
         schema = self._as_stored(pa.unify_schemas(schemas, promote_options="permissive"))
         if table is not None:
             schema = self._combined(name, schema, self._columns(table))
@@ -209,10 +209,19 @@ def _rows(
                 ]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
         except (OSError, pa.ArrowException) as error:
-            raise InputError(
-                f"{folder / part.file}: cannot be read: {error}",
-                hint="The folder of results was changed or damaged: score again.",
-            ) from error
+            raise _damaged(folder / part.file, error) from error
+
+
+def _schema(file: Path) -> pa.Schema:
+    try:
+        return plain(pq.read_schema(file))
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> InputError:
+    hint = "The folder of results was changed or damaged: score again."
+    return InputError(f"{file}: cannot be read: {error}", hint=hint)
 
 
 def _watched(batches: Iterator[pa.RecordBatch], failed: list[BaseException]) -> Iterator[pa.RecordBatch]:

@@ -51,11 +51,10 @@ class LakeFile:
     deleted: Rows = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
-    def groups(self) -> list[tuple[int, int]]:
-        """The rows and the bytes of each row group, deleted rows included."""
+    def counts(self) -> list[int]:
+        """The rows of each row group, those included that are deleted."""
         metadata = self.parquet.metadata
-        groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-        return [(group.num_rows, group.total_byte_size) for group in groups]
+        return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
 
     def batches(self, begin: int, end: int | None, skip: int, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """The rows of consecutive row groups, without those that are deleted.
@@ -66,7 +65,7 @@ class LakeFile:
             skip: How many rows to pass over.
             batch_rows: The most rows of a batch.
         """
-        counts = [rows for rows, _ in self.groups]
+        counts = self.counts
         end = len(counts) if end is None else end
         place = sum(counts[:begin])
         while begin < end and not len(self.deleted) and skip >= counts[begin]:

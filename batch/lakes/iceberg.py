@@ -7,7 +7,7 @@ it offers to the public holds a whole table in memory, or a whole file.
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -36,8 +36,9 @@ def read_address(address: str) -> tuple[str | None, str, str | None]:
     return found["catalog"], found["table"], found["snapshot"]
 
 
-def load_catalog(name: str | None, address: str) -> Any:
-    """A catalog, as the surroundings configure it.
+@contextmanager
+def load_catalog(name: str | None, address: str) -> Iterator[Any]:
+    """A catalog, as the surroundings configure it, until it is closed.
 
     Args:
         name: Its name; None is pyiceberg's default.
@@ -55,7 +56,7 @@ def load_catalog(name: str | None, address: str) -> Any:
             hint="Install it: pip install 'tandem-scorer[iceberg]'",
         ) from error
     try:
-        return catalog.load_catalog(name)
+        found = catalog.load_catalog(name)
     except ValueError as error:
         raise ConfigurationError(
             f"{address}: the catalog {name or 'default'!r} is not configured: {error}",
@@ -63,6 +64,8 @@ def load_catalog(name: str | None, address: str) -> Any:
         ) from error
     except Exception as error:
         raise unreachable(address, error) from error
+    with closing(found):
+        yield found
 
 
 def find_table(catalog: Any, table: str, address: str) -> Any | None:
@@ -105,8 +108,10 @@ class IcebergLake(Lake):
     kind: ClassVar[str] = "iceberg"
 
     def __init__(self, address: str) -> None:
-        catalog, name, wanted = read_address(address)
-        table = find_table(load_catalog(catalog, address), name, address)
+        catalog_name, name, wanted = read_address(address)
+        with load_catalog(catalog_name, address) as catalog:
+            # What a table's files are read with needs the catalog no more.
+            table = find_table(catalog, name, address)
         if table is None:
             raise InputError(
                 f"{address}: there is no such table in the catalog", hint="Check the namespace and the name."

@@ -12,6 +12,7 @@ from batch.lakes.base import DataFile, Lake, LakeFile
 from batch.sources import FileRows, Reading
 from shared.errors import InputError
 from shared.formats.base import Chunk, Split, Wanted, choose_columns
+from shared.formats.runs import runs
 from shared.formats.utf8 import split_invalid_utf8
 from shared.predict import Predictor
 from shared.storage import FileState
@@ -65,18 +66,7 @@ class LakeRows(FileRows):
         if self._file.cleared:
             return [Split(first=0, rows=None, size=self._file.size)]
         with self._opened(predictor) as opened:
-            groups = opened.groups
-        splits: list[Split] = []
-        for number, (count, size) in enumerate(groups):
-            last = splits[-1] if splits else None
-            if last is not None and (last.rows or 0) + count <= rows:
-                splits[-1] = Split(
-                    last.first, (last.rows or 0) + count, last.size + size, last.begin, number + 1
-                )
-            else:
-                first = 0 if last is None else last.first + (last.rows or 0)
-                splits.append(Split(first, count, size, number, number + 1))
-        return splits
+            return runs(opened.counts, self._file.size, rows)
 
     def chunks(self, predictor: Predictor, split: Split | None = None, skip: int = 0) -> Iterator[Chunk]:
         """The rows of a split, or of the whole file."""
