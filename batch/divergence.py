@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.sketches.feature import FeatureSketch
-from shared.sketches.number import NumberSketch
+from shared.sketches.number import NumberSketch, Spread
 from shared.sketches.values import TextSpread, ValueCounts
 
 Floats = npt.NDArray[np.float64]
@@ -151,25 +151,25 @@ def _binned(a: FeatureSketch, b: FeatureSketch) -> tuple[list[str], Floats, Floa
 def _number_bins(a: NumberSketch, b: NumberSketch) -> tuple[list[str], Floats, Floats]:
     if not a.count:
         return ["any number"], np.array([0.0]), np.array([float(b.count)])
-    edges = number_edges(a)
+    spread = a.spread()
+    edges = number_edges(spread)
     of_a, of_b = (
-        np.diff(np.maximum.accumulate([0.0, *map(sketch.share, edges), 1.0])) * sketch.count
-        for sketch in (a, b)
+        np.diff(np.maximum.accumulate([0.0, *map(found.share, edges), 1.0])) * count
+        for found, count in ((spread, a.count), (b.spread(), b.count))
     )
-    return _names(edges, whole=a.kind == "integer"), of_a, of_b
+    return _names(edges, whole=spread.whole), of_a, of_b
 
 
-def number_edges(a: NumberSketch) -> list[float]:
+def number_edges(a: Spread) -> list[float]:
     """Where the bins of numbers end: below all of A, at its deciles, and above all of it.
 
     Args:
-        a: A side that has numbers.
+        a: How the numbers of a side that has some are spread.
     """
-    whole = a.kind == "integer"
     apart = a.highest * _APART - a.lowest * _APART
     edges = set()
     for low, high in map(a.around, _DECILES):
-        if whole:
+        if a.whole:
             # Between whole numbers, where it is clear what is on either side.
             value = math.floor(high + apart)
             around = (value - 0.5, value + 0.5)
@@ -178,7 +178,7 @@ def number_edges(a: NumberSketch) -> list[float]:
         edges.add(around[1])
         if a.share(around[1]) - a.share(around[0]) > _ALONE:
             edges.add(around[0])
-    if whole:
+    if a.whole:
         lowest, highest = a.lowest - 0.5, a.highest + 0.5
     else:
         lowest, highest = math.nextafter(a.lowest, -math.inf), math.nextafter(a.highest, math.inf)

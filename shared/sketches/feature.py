@@ -40,17 +40,20 @@ class FeatureSketch(ABC):
         """How many rows at random would say as much of how the values are spread; all of them, if exact."""
 
     @abstractmethod
-    def add(self, column: Column, picked: Picked) -> None:
+    def add(self, column: Column, picked: Picked, level: int) -> None:
         """Takes in the values of further rows.
 
         Args:
             column: The values as a frame holds them.
-            picked: Which of them are taken where not all are.
+            picked: Which of them, and of those before, are taken where not all are.
+            level: One of each 2**level rows is, now.
         """
 
     @abstractmethod
     def merge(self, other: Self) -> None:
         """Takes in what another has seen, whose rows come after those seen here.
+
+        Rows that come after that are the first ones of a new sample.
 
         Raises:
             ValueError: They do not summarise the same feature.

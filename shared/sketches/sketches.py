@@ -1,6 +1,6 @@
 """The summary of all that a model was given and of what it said of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from shared.frame import Frame
 from shared.schema import Input, Schema
 from shared.sketches.feature import FeatureSketch, State
 from shared.sketches.number import NumberSketch, NumberState
-from shared.sketches.sample import pick
+from shared.sketches.sample import Sample
 from shared.sketches.values import BOOLEANS, TextSpread, TextState, ValueCounts, ValuesState
 
 _VERSION: Final = 1
@@ -43,6 +43,8 @@ class Sketches:
     features: dict[str, FeatureSketch]
     score: NumberSketch
     decision: ValueCounts
+    _sample: Sample = field(default_factory=Sample)
+    _scored: Sample = field(default_factory=Sample)
 
     @classmethod
     def of(cls, schema: Schema) -> Self:
@@ -63,14 +65,13 @@ class Sketches:
             scores: Of those of them that were scored; None: nothing was.
             decisions: Of the same.
         """
-        picked = pick(self.rows, frame.count)
+        picked = self._sample.extend(frame.count)
         for name, sketch in self.features.items():
-            sketch.add(frame.columns[name], picked)
+            sketch.add(frame.columns[name], picked, self._sample.level)
         if scores is not None and decisions is not None:
-            if self.score.rows != self.rows or len(scores) != frame.count:
-                picked = pick(self.score.rows, len(scores))
-            self.score.add(scores, picked)
-            self.decision.add(decisions, picked)
+            picked = self._scored.extend(len(scores))
+            self.score.add(scores, picked, self._scored.level)
+            self.decision.add(decisions, picked, self._scored.level)
         self.rows += frame.count
 
     def merge(self, other: "Sketches") -> None:
@@ -88,6 +89,7 @@ class Sketches:
         for mine, theirs in pairs:
             mine.merge(theirs)
         self.rows += other.rows
+        self._sample, self._scored = Sample(), Sample()
 
     def to_json(self) -> dict[str, Any]:
         """All that they hold, with what people want to know beside what the next merge needs."""

@@ -6,15 +6,18 @@ from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import NonNegativeInt, PositiveInt
 
 from shared.frame import MISSING_CODE, Column
 from shared.sketches.feature import FeatureSketch, State
-from shared.sketches.sample import Picked, effective
+from shared.sketches.sample import Picked, worth
 
 #: The values of a boolean, in the order of the numbers that stand for them.
 BOOLEANS: Final = ("false", "true")
 #: Over how many bins texts are spread.
 TEXT_BINS: Final = 64
+
+Bins = npt.NDArray[np.int64]
 
 # Up to so many values one look for each is quicker than counting them all in one go.
 _FEW: Final = 12
@@ -31,9 +34,9 @@ class ValuesState(State):
     """
 
     type: Literal["values"] = "values"
-    count: int
-    missing: int
-    values: dict[str, int]
+    count: NonNegativeInt
+    missing: NonNegativeInt
+    values: dict[str, NonNegativeInt]
 
     def sketch(self) -> "ValueCounts":
         """The summary itself.
@@ -67,7 +70,7 @@ class ValueCounts(FeatureSketch):
         """All rows are counted."""
         return float(self.count)
 
-    def add(self, column: Column, picked: Picked) -> None:  # noqa: ARG002 - all are counted
+    def add(self, column: Column, picked: Picked, level: int) -> None:  # noqa: ARG002 - all are counted
         """Counts further values."""
         if len(self.counts) > _FEW:
             # Missing is the code before -1, which no valid row has.
@@ -94,6 +97,14 @@ class ValueCounts(FeatureSketch):
         return ValuesState(count=self.count, missing=self.missing, values=self.counts).model_dump()
 
 
+class BinsState(State):
+    """The bins of a TextSpread as JSON has them."""
+
+    level: NonNegativeInt
+    rows: PositiveInt
+    bins: list[NonNegativeInt]
+
+
 class TextState(State):
     """A TextSpread as JSON has it.
 
@@ -101,15 +112,13 @@ class TextState(State):
         type: `text`.
         count: Rows with a text.
         missing: 0; a text is never missing.
-        head: Of the rows taken whole, how many fall into each bin.
-        rest: The same of those that stand for others.
+        spread: By level, how many of the rows taken fall into each bin.
     """
 
     type: Literal["text"] = "text"
-    count: int
+    count: NonNegativeInt
     missing: Literal[0] = 0
-    head: list[int]
-    rest: list[int]
+    spread: list[BinsState]
 
     def sketch(self) -> "TextSpread":
         """The summary itself.
@@ -117,10 +126,12 @@ class TextState(State):
         Raises:
             ValueError: It has another number of bins.
         """
-        if {len(self.head), len(self.rest)} != {TEXT_BINS}:
-            raise ValueError(f"texts are spread over {TEXT_BINS} bins")
         made = TextSpread()
-        made.count, made.head, made.rest = self.count, np.array(self.head), np.array(self.rest)
+        made.count = self.count
+        for state in self.spread:
+            if len(state.bins) != TEXT_BINS or not any(state.bins):
+                raise ValueError(f"texts are spread over {TEXT_BINS} bins")
+            made.before[state.level] = (state.rows, np.array(state.bins))
         return made
 
 
@@ -129,42 +140,66 @@ class TextSpread(FeatureSketch):
 
     That shows whether other texts come, or the same ones in other shares, and keeps none of them: a text may
     be a name or an address, which must not stand in a manifest.
+
+    Attributes:
+        before: By level, of the rows before those that are sampled now, how many they are, and how many of
+            those taken fall into each bin.
     """
 
     def __init__(self) -> None:
-        self.head: npt.NDArray[np.int64] = np.zeros(TEXT_BINS, np.int64)
-        self.rest: npt.NDArray[np.int64] = np.zeros(TEXT_BINS, np.int64)
+        self.before: dict[int, tuple[int, Bins]] = {}
+        self._taken: Bins = np.empty(0, np.int64)
+        self._level = self._rows = 0
 
     @property
     def weight(self) -> float:
         """How many texts at random would say as much."""
-        head = int(self.head.sum())
-        return effective(head, self.count - head, int(self.rest.sum()))
+        return worth([(rows, int(bins.sum())) for rows, bins in self._levels().values()])
 
-    def add(self, column: Column, picked: Picked) -> None:
+    def add(self, column: Column, picked: Picked, level: int) -> None:
         """Takes in further texts."""
+        taken = self._taken if picked.kept is None else self._taken[picked.kept]
+        self._taken, self._level = np.concatenate([taken, _bins_of(column[picked.new])]), level
         self.count += len(column)
-        self.head += _binned(column[: picked.head])
-        self.rest += _binned(column[picked.rest])
+        self._rows += len(column)
+
+    def _levels(self) -> dict[int, tuple[int, Bins]]:
+        if not self._rows:
+            return self.before
+        bins = np.bincount(self._taken, minlength=TEXT_BINS)
+        return _added(self.before, {self._level: (self._rows, bins)})
 
     def merge(self, other: Self) -> None:
         """Adds up both."""
+        self.before = _added(self._levels(), other._levels())
+        self._taken, self._level, self._rows = np.empty(0, np.int64), 0, 0
         self.count += other.count
-        self.head += other.head
-        self.rest += other.rest
 
     def counts(self) -> npt.NDArray[np.float64]:
         """About how many rows fall into each bin."""
-        head, taken = int(self.head.sum()), int(self.rest.sum())
-        if not taken:
-            return self.head.astype(np.float64) * (self.count / head if head else 0.0)
-        return self.head + self.rest.astype(np.float64) * ((self.count - head) / taken)
+        counted = np.zeros(TEXT_BINS)
+        for rows, bins in self._levels().values():
+            counted += bins * (rows / bins.sum())
+        return counted
 
     def to_json(self) -> dict[str, Any]:
         """All that it holds."""
-        return TextState(count=self.count, head=self.head.tolist(), rest=self.rest.tolist()).model_dump()
+        spread = [
+            BinsState(level=level, rows=rows, bins=bins.tolist())
+            for level, (rows, bins) in self._levels().items()
+        ]
+        return TextState(count=self.count, spread=spread).model_dump()
 
 
-def _binned(texts: Column) -> npt.NDArray[np.int64]:
-    bins = [crc32(text.encode("utf-8", "surrogatepass")) % TEXT_BINS for text in texts]
-    return np.bincount(np.array(bins, np.int64), minlength=TEXT_BINS)
+def _added(
+    first: dict[int, tuple[int, Bins]], then: dict[int, tuple[int, Bins]]
+) -> dict[int, tuple[int, Bins]]:
+    added = dict(first)
+    for level, (rows, bins) in then.items():
+        own_rows, own_bins = added.get(level, (0, np.zeros(TEXT_BINS, np.int64)))
+        added[level] = (own_rows + rows, own_bins + bins)
+    return dict(sorted(added.items()))
+
+
+def _bins_of(texts: Column) -> Bins:
+    return np.array([crc32(text.encode("utf-8", "surrogatepass")) % TEXT_BINS for text in texts], np.int64)
