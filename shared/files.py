@@ -12,7 +12,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shared.errors import InputError
-from shared.formats.base import Chunk, Format, Split, Wanted
+from shared.formats.arrow_ipc import ArrowIpc
+from shared.formats.base import Chunk, Format, Rows, Split, Wanted
 from shared.formats.csv_text import CsvText
 from shared.formats.ndjson import Ndjson
 from shared.formats.parquet import Parquet
@@ -26,12 +27,14 @@ __all__ = [
     "check_file",
     "find_sources",
     "format_of",
+    "original_rows",
     "read_file",
     "split_file",
 ]
 
-FORMATS: Final[tuple[Format, ...]] = (CsvText(), Ndjson(), Parquet())
+FORMATS: Final[tuple[Format, ...]] = (CsvText(), Ndjson(), Parquet(), ArrowIpc())
 _BY_SUFFIX: Final = {suffix: form for form in FORMATS for suffix in form.suffixes}
+_DAMAGE: Final = (OSError, pa.ArrowException, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def read_file(  # noqa: PLR0913 - each of them is optional
     stored = _stored(file)
     try:
         yield from format_of(stored).read(stored, wanted, split, skip)
-    except (OSError, pa.ArrowException) as error:
+    except _DAMAGE as error:
         raise _unreadable(stored, error) from error
 
 
@@ -106,7 +109,7 @@ def check_file(file: StoredFile | Path, **wanted: Any) -> None:
     stored = _stored(file)
     try:
         format_of(stored).check(stored, Wanted(**wanted))
-    except (OSError, pa.ArrowException) as error:
+    except _DAMAGE as error:
         raise _unreadable(stored, error) from error
 
 
@@ -124,7 +127,28 @@ def split_file(file: StoredFile | Path, rows: int, **wanted: Any) -> list[Split]
     stored = _stored(file)
     try:
         return format_of(stored).splits(stored, Wanted(**wanted), rows)
-    except (OSError, pa.ArrowException) as error:
+    except _DAMAGE as error:
+        raise _unreadable(stored, error) from error
+
+
+def original_rows(
+    file: StoredFile | Path, rows: Rows, split: Split | None = None, **wanted: Any
+) -> Iterator[pa.RecordBatch]:
+    """Rows of a file as they stand there, with all their columns: see Format.originals.
+
+    Args:
+        file: A file with a known suffix.
+        rows: The row numbers in the file, ascending.
+        split: The piece of the file that they are in; None where they may be anywhere.
+        wanted: As for read_file; which columns it names does not matter.
+
+    Raises:
+        InputError: The file cannot be read, or is damaged.
+    """
+    stored = _stored(file)
+    try:
+        yield from format_of(stored).originals(stored, Wanted(**wanted), rows, split)
+    except _DAMAGE as error:
         raise _unreadable(stored, error) from error
 
 
@@ -135,9 +159,10 @@ def format_of(file: StoredFile | Path) -> Format:
         InputError: The suffix is unknown, or the name is not UTF-8.
     """
     _check_name(str(file))
-    suffix = "".join(_stored(file).suffixes[-1:])
-    form = _BY_SUFFIX.get(suffix)
+    suffixes = _stored(file).suffixes
+    form = _known_format(suffixes)
     if form is None:
+        suffix = "".join(suffixes[-1:])
         ending = f"ends in {suffix}" if suffix else "has no suffix"
         raise InputError(f"{file}: the format is unknown: the name {ending}", hint=f"Known: {_known()}.")
     return form
@@ -207,7 +232,7 @@ def _files_below(folder: Path) -> list[Source]:
     for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(("_", "."))]
         paths += [Path(here, name) for name in files if not name.startswith(("_", "."))]
-    paths = sorted(path for path in paths if path.suffix.lower() in _BY_SUFFIX)
+    paths = sorted(path for path in paths if _known_format(LocalFile(path).suffixes))
     if not paths:
         raise InputError(f"{folder}: no file with a known suffix is in it", hint=f"Known: {_known()}.")
     return [Source(path, path.relative_to(folder).as_posix()) for path in paths]
@@ -231,6 +256,11 @@ def _with_unique_names(sources: list[Source]) -> list[Source]:
 
 def _stored(file: StoredFile | Path) -> StoredFile:
     return LocalFile(file) if isinstance(file, Path) else file
+
+
+def _known_format(suffixes: Sequence[str]) -> Format | None:
+    """The format that the endings of a name stand for: the last, or the last two of a compressed file."""
+    return _BY_SUFFIX.get("".join(suffixes[-2:])) or _BY_SUFFIX.get("".join(suffixes[-1:]))
 
 
 def _known() -> str:

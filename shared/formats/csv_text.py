@@ -1,4 +1,4 @@
-"""CSV, through pyarrow's streaming reader. Every column is text; shared/cells.py says what a cell stands for.
+"""CSV: text columns, named by the header.
 
 Blank lines are skipped and not counted. Fields may be quoted and may then hold line breaks.
 """
@@ -6,78 +6,136 @@ Blank lines are skipped and not counted. Fields may be quoted and may then hold 
 import codecs
 import csv
 import io
-import os
-import re
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterator
-from operator import attrgetter
-from typing import Any, BinaryIO, ClassVar, Final
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as arrow_csv
 
 from shared.errors import InputError
-from shared.formats.base import Chunk, Format, Split, Wanted, choose_columns
+from shared.formats import csv_rows
+from shared.formats.base import RAW, Chunk, Format, Rows, Split, Wanted, choose_columns
+from shared.formats.content import Content, byte_ranges, compressed, targets
+from shared.formats.csv_parse import Parsed, RowParser
+from shared.formats.csv_rows import RowBlocks, RowEnds, spans
 from shared.formats.utf8 import split_marked
 from shared.schema import Reason, Rejection
 from shared.storage import StoredFile
 
-# A row must fit into a block; when one does not, the file is read again with larger ones, up to the last.
-# Arrow reads about 32 blocks ahead, so that they also set how much memory a file takes.
-_BLOCK_BYTES: Final = (2 * 1024 * 1024, 16 * 1024 * 1024, 64 * 1024 * 1024)
-_LONGEST_HEADER: Final = 1024 * 1024
+_OPEN_QUOTE: Final = "Look for a quote that is never closed."
 _DELIMITERS: Final = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}
-# Stands for bytes that are not UTF-8. A character that Unicode sets aside never to be exchanged.
-_MARK: Final = "\ufdd0"
-_CARRIAGE_RETURN: Final = ord("\r")
-_ESCAPED: Final = re.compile("[\udc80-\udcff]")
 
 
 class CsvText(Format):
-    """Text columns, named by the header."""
+    """Text columns."""
 
     name: ClassVar[str] = "csv"
-    suffixes: ClassVar[tuple[str, ...]] = (".csv",)
+    suffixes: ClassVar[tuple[str, ...]] = compressed(".csv")
 
     def check(self, file: StoredFile, wanted: Wanted) -> None:
         """Reads the header."""
-        with file.open() as content:
-            choose(file, read_header(file, content, wanted.delimiter), wanted)
+        with Content(file) as content:
+            header, _, _ = _read_header(file, content, RowEnds(wanted.delimiter), wanted.delimiter)
+            choose(file, header, wanted)
+
+    def splits(self, file: StoredFile, wanted: Wanted, rows: int) -> list[Split]:  # noqa: ARG002 - by bytes
+        """Ranges of whole rows, found by a look at every byte of a large file; of a small one, the whole."""
+        wished, size = targets(file), file.state().size
+        if not wished:
+            return [Split(0, None, size)]
+        begins, row = [(0, 0)], 0
+        with _opened(file, wanted.delimiter) as opened:
+            place = opened.data_begin
+            for block in opened.blocks:
+                ends = spans(block, opened.ends.all(block))[1]
+                while wished and len(later := ends[np.searchsorted(ends, wished[0] - place) :]):
+                    begins.append((place + int(later[0]), row + len(ends) - len(later) + 1))
+                    wished = [other for other in wished if other > begins[-1][0]]
+                place, row = place + len(block), row + len(ends)
+            # A row that never ends is an error for who reads it.
+            rows_end = None if opened.blocks.left else row
+        return byte_ranges(begins, size, rows_end)
 
     def read(
-        self,
-        file: StoredFile,
-        wanted: Wanted,
-        split: Split | None = None,  # noqa: ARG002 - there is one
-        skip: int = 0,
+        self, file: StoredFile, wanted: Wanted, split: Split | None = None, skip: int = 0
     ) -> Iterator[Chunk]:
         """The rows of a file, a block at a time."""
-        next_row = skip
-        for block_bytes in _BLOCK_BYTES:
-            try:
-                for chunk in _read(file, wanted, block_bytes):
-                    left = chunk.since(next_row)
-                    next_row = _end(chunk, next_row)
+        row = split.first if split else 0
+        begin = row + skip
+        with _opened(file, wanted.delimiter, split) as opened:
+            parser = RowParser(len(opened.header), choose(file, opened.header, wanted), wanted.delimiter)
+            for block in opened.blocks:
+                if row < begin:
+                    passed = len(spans(block, opened.ends.all(block))[1])
+                    if row + passed <= begin:
+                        row += passed
+                        continue
+                parsed = parser.parse(block)
+                for chunk in _chunks(parsed, row, wanted.batch_rows, len(opened.header)):
+                    chunk.done = opened.content.done
+                    left = chunk.since(begin) if row < begin else chunk
                     if left is not None:
                         yield left
-            except pa.ArrowInvalid as error:
-                if "straddling" not in str(error):
-                    raise
-            else:
-                return
-        megabytes = _BLOCK_BYTES[-1] // 1024 // 1024
-        raise InputError(
-            f"{file}: a row after data row {next_row - 1} is longer than {megabytes} MiB",
-            hint="Most likely a quote is opened there and never closed.",
-        )
+                row += parsed.total
+            _check_left(file, opened.blocks.left, row)
+
+    def originals(
+        self, file: StoredFile, wanted: Wanted, rows: Rows, split: Split | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """All columns as text; of a ragged or damaged row its bytes instead, without the line's end."""
+        row = split.first if split else 0
+        with _opened(file, wanted.delimiter, split) as opened:
+            columns = dict(enumerate(opened.header))
+            parser = RowParser(len(columns), columns, wanted.delimiter)
+            for block in opened.blocks:
+                if not len(rows):
+                    return
+                starts, ends = spans(block, opened.ends.all(block))
+                here = rows[: np.searchsorted(rows, row + len(ends))]
+                lines = [block[starts[place] : ends[place]] for place in (here - row).tolist()]
+                if lines:
+                    yield _originals(parser.parse(b"".join(lines)), lines)
+                row, rows = row + len(ends), rows[len(here) :]
 
 
-def read_header(file: StoredFile, content: BinaryIO, delimiter: str) -> list[str]:
-    """The column names; the content is left where the data begins.
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file whose header was read.
+
+    Attributes:
+        content: What is read.
+        header: The names of the columns.
+        data_begin: The byte of the file after the header.
+        blocks: The rows after the header, or of the split.
+        ends: Finds the rows in a block.
+    """
+
+    content: Content
+    header: list[str]
+    data_begin: int
+    blocks: RowBlocks
+    ends: RowEnds
+
+
+@contextmanager
+def _opened(file: StoredFile, delimiter: str, split: Split | None = None) -> Iterator[_Opened]:
+    ends = RowEnds(delimiter)
+    later = split if split is not None and split.begin else None
+    with Content(file, None if later else split) as content:
+        header, data_begin, blocks = _read_header(file, content, ends, delimiter)
+        if later is None:
+            yield _Opened(content, header, data_begin, blocks, ends)
+            return
+    with Content(file, later) as content:
+        yield _Opened(content, header, data_begin, RowBlocks(content, ends), ends)
+
+
+def _read_header(
+    file: StoredFile, content: Content, ends: RowEnds, delimiter: str
+) -> tuple[list[str], int, RowBlocks]:
+    """The column names, the byte of the file after them, and the blocks from there on.
 
     Raises:
         InputError: There is no header, or it is not text.
@@ -85,29 +143,27 @@ def read_header(file: StoredFile, content: BinaryIO, delimiter: str) -> list[str
     start = content.read(4)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{file}: the file is UTF-16", hint="Save it as UTF-8.")
-    content.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
+    text = start.removeprefix(codecs.BOM_UTF8)
+    place, blocks = len(start) - len(text), RowBlocks(content, ends, text)
+    for block in blocks:
+        starts, after = spans(block, ends.all(block))
+        if len(after):
+            blocks.left = block[after[0] :] + blocks.left
+            return _names(file, block[starts[0] : after[0]], delimiter), place + int(after[0]), blocks
+        place += len(block)
+    if blocks.left:
+        raise InputError(f"{file}: the header cannot be read: it does not end", hint=_OPEN_QUOTE)
+    raise InputError(f"{file}: the file is empty", hint="A CSV file begins with a line of column names.")
 
-    def lines() -> Iterator[str]:
-        while content.tell() < _LONGEST_HEADER and (line := content.readline(_LONGEST_HEADER)):
-            # A carriage return alone ends a line for Arrow, and so must it here.
-            head, alone, _ = line.partition(b"\r")
-            if alone and not line.startswith(b"\r\n", len(head)):
-                content.seek(len(head) + 1 - len(line), os.SEEK_CUR)
-                line = head + b"\n"
-            if line.strip(b"\r\n"):
-                yield line.decode()
 
+def _names(file: StoredFile, header: bytes, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader(lines(), delimiter=delimiter, strict=True))
-    except StopIteration:
-        hint = "A CSV file begins with a line of column names."
-        raise InputError(f"{file}: the file is empty", hint=hint) from None
+        text = io.StringIO(header.decode(), newline="")
+        return next(csv.reader(text, delimiter=delimiter, strict=True))
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: the header is not valid UTF-8", hint="Save the file as UTF-8.") from error
     except csv.Error as error:
-        raise InputError(
-            f"{file}: the header cannot be read: {error}", hint="Look for a quote that is never closed."
-        ) from error
+        raise InputError(f"{file}: the header cannot be read: {error}", hint=_OPEN_QUOTE) from error
 
 
 def choose(file: StoredFile, header: list[str], wanted: Wanted) -> dict[int, str]:
@@ -127,187 +183,60 @@ def choose(file: StoredFile, header: list[str], wanted: Wanted) -> dict[int, str
         raise
 
 
-def _read(file: StoredFile, wanted: Wanted, block_bytes: int) -> Iterator[Chunk]:
-    with file.open() as content:
-        size = max(1, file.state().size)
-        header = read_header(file, content, wanted.delimiter)
-        chosen = choose(file, header, wanted)
-        source = _Utf8(content)
-        ragged = _Ragged(len(header))
-        empty = pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(chosen), list(chosen.values()))
-        last, behind = b"", content.tell()
-        for batch in _batches(source, len(header), chosen, ragged, wanted.delimiter, block_bytes):
-            # By blocks that came out: Arrow has read many more of them ahead.
-            behind += block_bytes
-            done = min(1.0, behind / size)
-            if batch.num_rows:
-                last = pc.cast(batch.column(batch.num_columns - 1)[-1:], pa.binary())[0].as_py()
-            picked = pa.RecordBatch.from_arrays(batch.columns[: len(chosen)], list(chosen.values()))
-            rows, before = ragged.place(batch.num_rows)
-            for start in range(0, len(rows), wanted.batch_rows):
-                part = rows[start : start + wanted.batch_rows]
-                passed = bisect_left(before, part[-1], key=attrgetter("row"))
-                yield _chunk(picked.slice(start, len(part)), part, source, before[:passed], done)
-                del before[:passed]
-        for rejections in ragged.rest(wanted.batch_rows):
-            yield Chunk(np.empty(0, np.int64), empty, text=True, rejections=rejections, done=1.0)
-        _check_last_quote(file, content, ragged, last)
+def _chunks(parsed: Parsed, first: int, most: int, width: int) -> Iterator[Chunk]:
+    """A block's rows, so many at a time, those that are refused among them.
 
-
-def _batches(
-    source: Any, width: int, chosen: dict[int, str], ragged: "_Ragged", delimiter: str, block_bytes: int
-) -> Iterator[pa.RecordBatch]:
-    """The chosen columns and, after them, the last one of the file: an open quote ends up there."""
-    names = [str(place) for place in range(width)]
-    try:
-        reader = arrow_csv.open_csv(
-            source,
-            # One thread: only then are the numbers of ragged rows known. Scoring overlaps elsewhere.
-            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=block_bytes, column_names=names),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=ragged.add
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                check_utf8=False,
-                column_types=dict.fromkeys(names, pa.string()),
-                strings_can_be_null=False,
-                include_columns=[*(str(place) for place in chosen), names[-1]],
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        if "Empty CSV" in str(error):
-            return
-        raise
-    with reader:
-        yield from reader
-
-
-def _chunk(
-    batch: pa.RecordBatch, rows: npt.NDArray[np.int64], source: "_Utf8", ragged: list[Rejection], done: float
-) -> Chunk:
-    damaged: list[Rejection] = []
-    if source.damaged and len(rows):
-        marks = {
-            name: pc.match_substring(column, _MARK).to_numpy(zero_copy_only=False)
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        }
-        batch, rows, damaged = split_marked(batch, rows, marks)
-    rejections = sorted([*ragged, *damaged], key=lambda rejection: rejection.row)
-    return Chunk(rows, batch, text=True, rejections=rejections, done=done)
-
-
-def _check_last_quote(file: StoredFile, content: BinaryIO, ragged: "_Ragged", last: bytes) -> None:
-    """Refuses a file in which a quote was opened and never closed: rows were swallowed by a field.
-
-    Only a quoted field holds a line break, and a file that ends in a closed one ends in its quote.
+    Args:
+        parsed: The block.
+        first: The row number in the file of its first row.
+        most: The most rows of a chunk.
+        width: How many fields a row is to have.
     """
-    content.seek(-min(64, content.tell()), os.SEEK_END)
-    tail = content.read()
-    swallowed = last.endswith(b"\n") if tail.endswith(b"\n") else b"\n" in last
-    swallowed &= not tail.rstrip().endswith(b'"')
-    if ragged.swallowed if ragged.last == ragged.next - 1 else swallowed:
+    for begin in range(0, parsed.total, most):
+        good, bad = (
+            slice(*np.searchsorted(places, (begin, begin + most)).tolist())
+            for places in (parsed.places, parsed.ragged)
+        )
+        rows, batch = parsed.places[good] + first, parsed.batch.slice(good.start, good.stop - good.start)
+        refused = [
+            _ragged(first + place, count, width)
+            for place, count in zip(parsed.ragged[bad].tolist(), parsed.widths[bad], strict=True)
+        ]
+        if parsed.damaged:
+            marks = {name: damaged[good] for name, damaged in parsed.damaged.items()}
+            batch, rows, damaged = split_marked(batch, rows, marks)
+            refused = sorted([*refused, *damaged], key=lambda rejection: rejection.row)
+        yield Chunk(rows, batch, text=True, rejections=refused)
+
+
+def _ragged(row: int, count: int, width: int) -> Rejection:
+    fields = f"{count:,} field" if count == 1 else f"{count:,} fields"
+    return Rejection(row, Reason.RAGGED_ROW, None, f"the row has {fields}; the header has {width:,}")
+
+
+def _originals(parsed: Parsed, lines: list[bytes]) -> pa.RecordBatch:
+    """Rows as columns of text and RAW, in the order of the lines."""
+    whole = ~np.logical_or.reduce([np.zeros(len(parsed.places), np.bool_), *parsed.damaged.values()])
+    at = np.full(len(lines), -1)
+    at[parsed.places[whole]] = np.flatnonzero(whole)
+    index = pa.array(at, mask=at < 0)
+    raw = [
+        None if place >= 0 else line.rstrip(b"\r\n") for place, line in zip(at.tolist(), lines, strict=True)
+    ]
+    columns = [column.take(index) for column in parsed.batch.columns]
+    return pa.RecordBatch.from_arrays(
+        [*columns, pa.array(raw, pa.binary())], [*parsed.batch.schema.names, RAW]
+    )
+
+
+def _check_left(file: StoredFile, left: bytes, row: int) -> None:
+    """Refuses a file that ends within a row: the rows after it may have become a part of a field."""
+    if len(left) > csv_rows.LONGEST_ROW:
+        size = csv_rows.LONGEST_ROW // 1024 // 1024
+        hint = "Most likely a quote is opened there and never closed."
+        raise InputError(f"{file}: data row {row} is longer than {size} MiB", hint=hint)
+    if left:
         raise InputError(
-            f"{file}: the quote of a field in the last row, data row {ragged.next - 1}, is never closed",
+            f"{file}: the quote of a field in the last row, data row {row}, is never closed",
             hint="Rows after it may have become a part of that field: close the quote, or remove it.",
         )
-
-
-def _end(chunk: Chunk, row: int) -> int:
-    """The row of the file that follows a chunk."""
-    ends = [row, *(int(last) + 1 for last in chunk.rows[-1:])]
-    return max([*ends, *(rejection.row + 1 for rejection in chunk.rejections[-1:])])
-
-
-class _Utf8(io.RawIOBase):
-    """Passes a file on with a mark in the place of each byte that is not UTF-8.
-
-    Arrow fails on such a byte in a ragged row, and never names the row of one elsewhere.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self._ready = b""
-        self.damaged = False
-
-    def readable(self) -> bool:
-        """True: this is only read."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, as valid UTF-8; none only at the end of the file."""
-        # Marks are longer than what they stand for, and Arrow has room for `size` bytes.
-        self._ready = self._ready or self._more(size)
-        # Arrow drops a line feed that begins a block after one that ends in a carriage return, in quotes too.
-        if len(self._ready) == 1:
-            self._ready += self._more(size)
-        end = min(size, len(self._ready))
-        end -= end > 1 and self._ready[end - 1] == _CARRIAGE_RETURN
-        block, self._ready = self._ready[:end], self._ready[end:]
-        return block
-
-    def _more(self, size: int) -> bytes:
-        while True:
-            block = self._file.read(size)
-            if block.isascii() and not self._decoder.getstate()[0]:
-                return block
-            text = self._decoder.decode(block, final=not block)
-            try:
-                encoded = text.encode()
-            except UnicodeEncodeError:
-                self.damaged = True
-                encoded = _ESCAPED.sub(_MARK, text).encode()
-            # A part of a character may be all that was read.
-            if encoded or not block:
-                return encoded
-
-
-class _Ragged:
-    """Rows with too few or too many fields, and with them the row numbers of all others."""
-
-    def __init__(self, width: int) -> None:
-        self.next = 0
-        #: The last ragged row so far, and whether it holds a line break in an open quote.
-        self.last, self.swallowed = -1, False
-        self._width = width
-        # Two plain numbers a row: a file may be ragged from its first row to its last.
-        self._rows, self._widths = array("q"), array("q")
-
-    def add(self, row: Any) -> str:
-        """Takes note of a row; Arrow calls this."""
-        self._rows.append(row.number - 1)
-        self._widths.append(row.actual_columns)
-        self.last, self.swallowed = row.number - 1, "\n" in row.text and row.text.count('"') % 2 == 1
-        return "skip"
-
-    def place(self, count: int) -> tuple[npt.NDArray[np.int64], list[Rejection]]:
-        """The row numbers of the next `count` good rows, and the ragged ones before the last of them."""
-        if not count:
-            return np.empty(0, np.int64), []
-        ragged = np.array(self._rows, np.int64)
-        good_before = ragged - self.next - np.arange(len(ragged))
-        good = np.arange(count)
-        rows = self.next + good + np.searchsorted(good_before, good, side="right")
-        self.next = int(rows[-1]) + 1
-        return rows, self._take(int(np.searchsorted(ragged, self.next)))
-
-    def rest(self, most: int) -> Iterator[list[Rejection]]:
-        """The ragged rows after the last good one, at most so many at a time."""
-        while self._rows:
-            yield self._take(most)
-
-    def _take(self, count: int) -> list[Rejection]:
-        taken = list(zip(self._rows[:count], self._widths[:count], strict=True))
-        del self._rows[:count], self._widths[:count]
-        if taken:
-            self.next = max(self.next, taken[-1][0] + 1)
-        return [
-            Rejection(
-                row, Reason.RAGGED_ROW, None, f"the row has {_fields(width)}; the header has {self._width:,}"
-            )
-            for row, width in taken
-        ]
-
-
-def _fields(count: int) -> str:
-    return f"{count:,} field" if count == 1 else f"{count:,} fields"

@@ -25,6 +25,7 @@ from tests.support.tables import ENCODERS, Rows, rejected, scored, write_rows
 from tests.support.trained import lightgbm_model, onnx_model, xgboost_model
 
 INPUT_FORMATS = [form.name for form in FORMATS]
+SUFFIXES = [suffix.removeprefix(".") for form in FORMATS for suffix in form.suffixes]
 GOOD = {"customer_id": 1, "tenure": 3, "charges": 70.35, "partner": True, "contract": "monthly"}
 
 LINEAR_ROWS: Rows = [
@@ -69,7 +70,7 @@ MODELS: dict[str, tuple[Callable[[Path], Path], Rows]] = {
 
 
 def test_every_format_and_kind_is_covered() -> None:
-    assert set(INPUT_FORMATS) <= set(ENCODERS)
+    assert {*INPUT_FORMATS, *SUFFIXES} <= set(ENCODERS)
     assert set(KINDS) <= set(MODELS)
 
 
@@ -94,6 +95,28 @@ def test_a_format_changes_no_bit_and_no_reason(
     assert [row[decision] for row in found] == expected.decisions.tolist()
     assert [row["customer_id"] for row in found] == [str(customer) for customer in expected.customer_ids]
     assert list(rejected(tmp_path / "out").values()) == [item.reason for item in expected.rejections]
+
+
+def test_a_suffix_changes_no_bit_and_no_reason(tmp_path: Path) -> None:
+    """All files of one folder, compressed ones and other names of a format among them."""
+    model = linear_model(tmp_path / "model")
+    for suffix in SUFFIXES:
+        write_rows(tmp_path / "in", suffix, LINEAR_ROWS)
+    arguments = ["--model", str(model), "--output", str(tmp_path / "out")]
+    assert main(["score", str(tmp_path / "in"), *arguments]) == ExitCode.DONE
+    expected = Predictor.load(model).score_json(
+        write_rows(tmp_path, "ndjson", LINEAR_ROWS).read_bytes().splitlines()
+    )
+    found: dict[str, list[float]] = {f"rows.{suffix}": [] for suffix in SUFFIXES}
+    for row in scored(tmp_path / "out"):
+        found[row["prediction_id"].rpartition("/")[0]].append(row["score"])
+    for file, scores in found.items():
+        assert np.array(scores).tobytes() == expected.scores.tobytes(), file
+    reasons = rejected(tmp_path / "out")
+    for suffix in SUFFIXES:
+        assert [reasons[f"rows.{suffix}/{item.row}"] for item in expected.rejections] == [
+            item.reason for item in expected.rejections
+        ]
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -1,6 +1,7 @@
 """The same rows as files of every format, and what a run made of them."""
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
+import zstandard
 
 from batch.manifest import Predictions, read_manifest
 from shared.files import read_file
@@ -50,18 +52,54 @@ def _ndjson(rows: Rows) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
+def _columns(rows: Rows) -> pa.Table:
+    return pa.table({name: [row.get(name) for row in rows] for name in _names(rows)})
+
+
 def _parquet(rows: Rows) -> bytes:
     content = pa.BufferOutputStream()
-    pq.write_table(pa.table({name: [row.get(name) for row in rows] for name in _names(rows)}), content)
+    pq.write_table(_columns(rows), content)
     return bytes(content.getvalue())
 
 
-#: How a test writes each input format; a format of shared.files.FORMATS that is missing here fails a test.
-ENCODERS: dict[str, Callable[[Rows], bytes]] = {"csv": _csv, "ndjson": _ndjson, "parquet": _parquet}
+def _arrow(new: Callable[..., Any]) -> Callable[[Rows], bytes]:
+    def encode(rows: Rows) -> bytes:
+        content, table = pa.BufferOutputStream(), _columns(rows)
+        with new(content, table.schema) as writer:
+            writer.write_table(table, max_chunksize=3)
+        return bytes(content.getvalue())
+
+    return encode
+
+
+def _packed(encode: Callable[[Rows], bytes], pack: Callable[[bytes], bytes]) -> Callable[[Rows], bytes]:
+    return lambda rows: pack(encode(rows))
+
+
+_arrow_file = _arrow(pa.ipc.new_file)
+_PLAIN: dict[str, Callable[[Rows], bytes]] = {"csv": _csv, "ndjson": _ndjson, "jsonl": _ndjson}
+#: How a test writes a file of each known suffix; one of shared.files.FORMATS that is missing fails a test.
+ENCODERS: dict[str, Callable[[Rows], bytes]] = {
+    **_PLAIN,
+    **{f"{form}.gz": _packed(encode, gzip.compress) for form, encode in _PLAIN.items()},
+    **{f"{form}.zst": _packed(encode, zstandard.compress) for form, encode in _PLAIN.items()},
+    "parquet": _parquet,
+    "pq": _parquet,
+    "arrow": _arrow_file,
+    "feather": _arrow_file,
+    "ipc": _arrow_file,
+    "arrows": _arrow(pa.ipc.new_stream),
+}
 
 
 def write_rows(folder: Path, form: str, rows: Rows, name: str = "rows") -> Path:
     """Writes rows as a file of a format.
+
+    Args:
+        folder: Where.
+        form: The suffix, without the first dot.
+        rows: The rows.
+        name: What the file is called before the suffix.
 
     Returns:
         `folder/name.form`.

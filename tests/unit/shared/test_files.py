@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shared.errors import InputError
 from shared.events import MAX_EVENT_BYTES
 from shared.files import Chunk, check_file, find_sources, read_file
-from shared.formats import csv_text, ndjson
+from shared.formats import csv_rows, ndjson
 from shared.schema import Reason
 
 
@@ -56,7 +56,8 @@ def lines_of(chunks: Iterator[Chunk]) -> tuple[list[int], list[bytes], list[int]
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few bytes, so that a small file has many."""
-    monkeypatch.setattr(csv_text, "_BLOCK_BYTES", (64, 65_536))
+    monkeypatch.setattr(csv_rows, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(csv_rows, "LONGEST_ROW", 65_536)
     monkeypatch.setattr(ndjson, "_BLOCK_BYTES", 64)
 
 
@@ -93,7 +94,7 @@ def test_rows_keep_their_numbers_whatever_stands_between_them(
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["a", "b"], *content])
     path = write(tmp_path_factory.mktemp("csv") / "a.csv", text.getvalue().encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_text, "_BLOCK_BYTES", (128, 65_536))
+        patch.setattr(csv_rows, "_BLOCK_BYTES", 16)
         rows, cells, rejected = table_of(read_file(path, batch_rows=3))
     good = {number: tuple(row) for number, row in enumerate(content) if len(row) == 2}
     assert rows == list(good)
@@ -150,7 +151,7 @@ def test_a_field_of_many_megabytes_is_read(tmp_path: Path) -> None:
 
 def test_a_row_longer_than_any_block_is_refused(tmp_path: Path, small_blocks: None) -> None:  # noqa: ARG001
     path = write(tmp_path / "a.csv", b'a,b\n1,2\n3,"' + b"x\n" * 200_000)
-    with pytest.raises(InputError, match="a row after data row 0 is longer than"):
+    with pytest.raises(InputError, match="data row 1 is longer than"):
         list(read_file(path))
 
 
