@@ -11,6 +11,7 @@ def main(arguments: Sequence[str]) -> int:
     # Loaded when it is called: scoring files need not wait for the Kafka client.
     commands = {
         "score": (lazily("batch.score"), "score the rows of files, or of a snapshot of a topic"),
+        "deliver": (lazily("batch.deliver"), "bring the results of `score` to a table"),
         "export": (lazily("batch.export"), "write a snapshot of a topic to files"),
         "compare": (lazily("batch.compare"), "compare the predictions of the stream with those of a batch"),
         "drift": (lazily("batch.drift"), "compare how inputs and scores are spread, to those before"),

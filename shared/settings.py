@@ -110,6 +110,8 @@ def secrets_in(arguments: Sequence[str]) -> list[str]:
             harmless = not value or value.startswith("@") or ("proxy" in name and "@" not in value)
             if name.isidentifier() and _is_secret(name) and not harmless:
                 found.append(name)
+        if without_passwords(argument) != argument and not found:
+            found.append("password of the address")
     return found
 
 
