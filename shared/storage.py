@@ -1,9 +1,13 @@
 """Files wherever they are: on this machine, or in an object store."""
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from shared.errors import InputError
+from shared.stores.address import StoreAddress, has_scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,14 @@ class StoredFile(ABC):
             OSError: It is not there, or may not be read.
         """
 
+    def for_arrow(self) -> Any:
+        """What a reader of Arrow's own reads it from.
+
+        Raises:
+            OSError: It is not there, or may not be read.
+        """
+        return self.open()
+
     @abstractmethod
     def state(self) -> FileState:
         """Its length and version.
@@ -53,6 +65,21 @@ class StoredFile(ABC):
         Raises:
             OSError: It is not there.
         """
+
+    def refusal(self, error: OSError) -> InputError | None:
+        """The sentence for an error of the place where it lies; None for one of its content.
+
+        Args:
+            error: What opening or reading it raised.
+        """
+        if error.errno is None:
+            return None
+        hint = (
+            "Give a file."
+            if isinstance(error, IsADirectoryError)
+            else "See that it is there and may be read."
+        )
+        return InputError(f"{self}: cannot be read: {os.strerror(error.errno)}", hint=hint)
 
     def __str__(self) -> str:
         return self.address
@@ -78,3 +105,16 @@ class LocalFile(StoredFile):
         """Its length, and when it was last changed in nanoseconds."""
         found = self._path.stat()
         return FileState(found.st_size, str(found.st_mtime_ns))
+
+
+def stored_file(text: str) -> StoredFile:
+    """The file that a path or an address names; nothing is looked up yet.
+
+    Raises:
+        ConfigurationError: The address is of an unknown kind, or names no bucket.
+    """
+    if not has_scheme(text):
+        return LocalFile(Path(text))
+    from shared.stores.file import StoreFile  # noqa: PLC0415 - it builds upon this module
+
+    return StoreFile(StoreAddress.parse(text))

@@ -6,6 +6,7 @@ import pytest
 
 from shared.kafka.connection import KafkaSettings
 from tests.support.broker import running_broker
+from tests.support.object_store import Bucket, ObjectStore, running_object_store
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,21 @@ def broker() -> Iterator[str]:
 def kafka(broker: str) -> KafkaSettings:
     """Settings that reach the broker."""
     return KafkaSettings(bootstrap_servers=broker, broker_timeout=20)
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """A running S3-compatible store."""
+    with running_object_store() as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A new bucket, in an environment in which s3:// is the store that it is in."""
+    for name, value in object_store.variables.items():
+        monkeypatch.setenv(name, value)
+    return object_store.new_bucket()
 
 
 @pytest.hookimpl(tryfirst=True)

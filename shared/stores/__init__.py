@@ -1,0 +1,1 @@
+"""Object stores, through pyarrow's file systems: s3://, gs:// and abfs://."""
