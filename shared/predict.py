@@ -43,6 +43,8 @@ class Outcome:
         decisions: Whether the score is strictly above the model's threshold.
         rejections: The other rows, ascending.
         explanations: The largest contributions to each score; None unless the predictor explains.
+        frame: The valid rows as the model was given them, those that it failed for included, for their
+            sketches; None for pieces of a batch.
     """
 
     total: int
@@ -53,6 +55,7 @@ class Outcome:
     decisions: npt.NDArray[np.bool_]
     rejections: tuple[Rejection, ...]
     explanations: Explanations | None = None
+    frame: Frame | None = None
 
     def parts(self, sizes: Sequence[int]) -> "list[Outcome]":
         """The outcomes of consecutive pieces of the batch, as if each had been scored alone.
@@ -106,6 +109,7 @@ class Outcome:
             self.decisions[keep],
             tuple(sorted([*self.rejections, *refused], key=lambda rejection: rejection.row)),
             None if self.explanations is None else self.explanations.take(keep),
+            self.frame,
         )
 
 
@@ -235,6 +239,7 @@ class Predictor:
             answers.scores > self.model.threshold,
             parsed.rejections,
             answers.explanations,
+            parsed.frame,
         ).without(failures)
 
     def score_frame(self, frame: Frame) -> npt.NDArray[np.float64]:
