@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Final, cast
 
-from batch.lakes.base import DataFile, Lake, LakeFile
+from batch.lakes.base import Lake
 
-__all__ = ["DataFile", "Lake", "LakeFile", "is_lake", "open_lake"]
+__all__ = ["Lake", "is_lake", "open_lake"]
 
 #: By the word that an address begins with, the module and the class; loaded when it is asked for.
 _KINDS: Final[Mapping[str, tuple[str, str]]] = {

@@ -6,17 +6,20 @@ partition's values. The rows are read here, since the libraries hold whole files
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 Rows = npt.NDArray[np.int64]
+
+#: How data files are opened. pre_buffer keeps the compressed bytes of all that was read until the file is
+#: closed; without a buffer a whole column of a row group is read at once, and a table's groups are large.
+READ_OPTIONS: Final[Mapping[str, Any]] = {"pre_buffer": False, "buffer_size": 1 << 20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,13 @@ class LakeFile:
     """A data file that is open.
 
     Attributes:
-        parquet: The file.
+        parquet: The file, as pyarrow.parquet opens it.
         columns: The names of the columns to read of it.
         project: Makes the table's columns of what was read.
         deleted: The numbers in the file of the rows that are deleted, ascending.
     """
 
-    parquet: pq.ParquetFile
+    parquet: Any
     columns: Sequence[str]
     project: Callable[[pa.RecordBatch], pa.RecordBatch]
     deleted: Rows = field(default_factory=lambda: np.empty(0, np.int64))

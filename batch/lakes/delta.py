@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from batch.lakes.base import DataFile, Lake, LakeFile
+from batch.lakes.base import READ_OPTIONS, DataFile, Lake, LakeFile
 from shared.errors import ConfigurationError, InputError
 
 SCHEME: Final = "delta:"
@@ -137,8 +137,7 @@ class DeltaLake(Lake):
             texts = [
                 name for name in present if name in repeated and pa.types.is_string(found.field(name).type)
             ]
-            # pre_buffer keeps the compressed bytes of everything read until the file is closed.
-            options = {"pre_buffer": False, "read_dictionary": texts, "coerce_int96_timestamp_unit": "us"}
+            options = {**READ_OPTIONS, "read_dictionary": texts, "coerce_int96_timestamp_unit": "us"}
             with pq.ParquetFile(source, metadata=metadata, **options) as parquet:
                 # Any column tells how many rows there are.
                 yield LakeFile(

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.lakes.base import DataFile, Lake, LakeFile, Rows
+from batch.lakes.base import READ_OPTIONS, DataFile, Lake, LakeFile, Rows
 from shared.errors import ConfigurationError, InputError
 
 SCHEME: Final = "iceberg:"
@@ -176,8 +176,7 @@ class IcebergLake(Lake):
                 downcast,
                 _of_partition(task.file, wanted, metadata, found),
             )
-            # pre_buffer keeps the compressed bytes of everything read until the file is closed.
-            with pq.ParquetFile(source, metadata=footer, pre_buffer=False, read_dictionary=texts) as parquet:
+            with pq.ParquetFile(source, metadata=footer, read_dictionary=texts, **READ_OPTIONS) as parquet:
                 # Any column tells how many rows there are.
                 yield LakeFile(parquet, names or physical.names[:1], project, deleted)
 

@@ -27,7 +27,7 @@ from pyiceberg.typedef import Record
 from pyiceberg.utils.config import Config
 
 from batch.lakes import open_lake
-from batch.lakes.rows import sources_of_lake
+from batch.lakes.rows import sources_of_lakes
 from batch.manifest import Predictions
 from batch.score import main
 from batch.sources import Reading, Scorable
@@ -76,7 +76,7 @@ def scores_of(sources: Sequence[Scorable], model: Path, *, split_rows: int = 1 <
 
 def lake_scores(address: str, model: Path, *, batch_rows: int = 65_536, **options: Any) -> dict[str, Any]:
     """What becomes of the rows of a table."""
-    return scores_of(sources_of_lake(open_lake(address), Reading(batch_rows=batch_rows)), model, **options)
+    return scores_of(sources_of_lakes([open_lake(address)], Reading(batch_rows=batch_rows)), model, **options)
 
 
 def delete_rows(table: Table, file: str, rows: Sequence[int]) -> None:

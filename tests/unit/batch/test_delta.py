@@ -17,7 +17,7 @@ from batch.destinations import lakes as destinations_lakes
 from batch.destinations.base import Delivered, run_digest
 from batch.destinations.lakes import LakeTable
 from batch.lakes import open_lake
-from batch.lakes.rows import LakeRows, sources_of_lake
+from batch.lakes.rows import LakeRows, sources_of_lakes
 from batch.manifest import Predictions
 from batch.sources import REJECTED_SCHEMA, FileRows, Reading
 from shared.errors import ConfigurationError, InputError
@@ -142,7 +142,7 @@ def test_a_column_that_older_files_lack_has_its_default(tmp_path: Path, model: P
 
 
 def sources(address: str) -> list[LakeRows]:
-    return sources_of_lake(open_lake(address), Reading())
+    return sources_of_lakes([open_lake(address)], Reading())
 
 
 def refused(address: str, model: Path) -> str:

@@ -18,7 +18,7 @@ from batch.destinations import lakes as destinations_lakes
 from batch.destinations.base import plain, run_digest
 from batch.destinations.lakes import LakeTable
 from batch.lakes import open_lake
-from batch.lakes.rows import LakeRows, sources_of_lake
+from batch.lakes.rows import LakeRows, sources_of_lakes
 from batch.manifest import Predictions
 from batch.sources import REJECTED_SCHEMA, FileRows, Reading
 from shared.errors import ConfigurationError, InputError
@@ -77,7 +77,7 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sources(address: str) -> list[LakeRows]:
-    return sources_of_lake(open_lake(address), Reading())
+    return sources_of_lakes([open_lake(address)], Reading())
 
 
 def test_rows_score_as_those_of_a_parquet_file_do(tmp_path: Path, catalog: Catalog, model: Path) -> None:
