@@ -20,7 +20,7 @@ from shared.formats.base import Split
 from shared.predict import Outcome, Predictor
 from shared.predictions import REJECTION_SCHEMA, rejections_table
 from shared.schema import EVENT_ID, InputType, Rejection, Schema
-from shared.storage import FileState, LocalFile, StoredFile
+from shared.storage import FileState, StoredFile, stored_file
 
 #: A rejected row, with the ids that it holds as far as they can be read.
 REJECTED_SCHEMA: Final = pa.schema(
@@ -160,7 +160,7 @@ class FileRows(StoredRows):
     """The rows of one file: a row's position is the file's name and its number."""
 
     def __init__(self, source: Source, reading: Reading) -> None:
-        self.file: StoredFile = LocalFile(source.path)
+        self.file: StoredFile = stored_file(source.file)
         self.name = self.place = source.name
         self._reading = reading
         form = format_of(self.file)

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from shared.formats.base import Chunk, Format, Rows, Split, Wanted
 from shared.formats.csv_text import CsvText
 from shared.formats.ndjson import Ndjson
 from shared.formats.parquet import Parquet
-from shared.storage import LocalFile, StoredFile
+from shared.storage import LocalFile, StoredFile, stored_file
+from shared.stores.address import has_scheme, shown_address
 
 __all__ = [
     "FORMATS",
@@ -42,12 +43,12 @@ class Source:
     """A file to read.
 
     Attributes:
-        path: Where it is.
+        file: Where it is.
         name: What its rows are known by: its path below the folder that was given, or its file name;
             no two sources of one run have the same.
     """
 
-    path: Path
+    file: StoredFile | Path
     name: str
 
 
@@ -89,7 +90,7 @@ def read_file(  # noqa: PLR0913 - each of them is optional
         InputError: The file cannot be read, is damaged, or lacks a required column.
     """
     wanted = Wanted(columns, others, required, categories, ignore_case, delimiter, batch_rows, names)
-    stored = _stored(file)
+    stored = stored_file(file)
     try:
         yield from format_of(stored).read(stored, wanted, split, skip)
     except _DAMAGE as error:
@@ -106,7 +107,7 @@ def check_file(file: StoredFile | Path, **wanted: Any) -> None:
     Raises:
         InputError: As read_file would, for all that shows at the file's beginning or end.
     """
-    stored = _stored(file)
+    stored = stored_file(file)
     try:
         format_of(stored).check(stored, Wanted(**wanted))
     except _DAMAGE as error:
@@ -124,7 +125,7 @@ def split_file(file: StoredFile | Path, rows: int, **wanted: Any) -> list[Split]
     Raises:
         InputError: The file cannot be read, or is damaged.
     """
-    stored = _stored(file)
+    stored = stored_file(file)
     try:
         return format_of(stored).splits(stored, Wanted(**wanted), rows)
     except _DAMAGE as error:
@@ -145,7 +146,7 @@ def original_rows(
     Raises:
         InputError: The file cannot be read, or is damaged.
     """
-    stored = _stored(file)
+    stored = stored_file(file)
     try:
         yield from format_of(stored).originals(stored, Wanted(**wanted), rows, split)
     except _DAMAGE as error:
@@ -159,7 +160,7 @@ def format_of(file: StoredFile | Path) -> Format:
         InputError: The suffix is unknown, or the name is not UTF-8.
     """
     _check_name(str(file))
-    suffixes = _stored(file).suffixes
+    suffixes = stored_file(file).suffixes
     form = _known_format(suffixes)
     if form is None:
         suffix = "".join(suffixes[-1:])
@@ -177,11 +178,11 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
     Raises:
         InputError: Nothing is there, a suffix is unknown, a name is not UTF-8, or a folder cannot be read.
     """
-    found: dict[Path, Source] = {}
+    found: dict[str, Source] = {}
     for text in inputs:
-        for source in _expand(text):
-            format_of(source.path)
-            found.setdefault(source.path.resolve(), source)
+        for source in _expand_address(text) if has_scheme(text) else _expand(text):
+            format_of(source.file)
+            found.setdefault(str(_real(source)), source)
     sources = _with_unique_names(list(found.values()))
     for source in sources:
         _check_name(source.name)
@@ -205,7 +206,7 @@ def _expand(text: str) -> list[Source]:
         if path.exists():
             return [Source(path, path.name)]
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(LocalFile(path), error) from error
     if not glob.has_magic(text):
         raise InputError(f"{path}: there is no such file or folder", hint="Check the name.")
     # Names are relative to the part of the pattern before its first wildcard.
@@ -217,6 +218,18 @@ def _expand(text: str) -> list[Source]:
     return [Source(file, file.relative_to(fixed).as_posix()) for file in files]
 
 
+def _expand_address(text: str) -> list[Source]:
+    from shared.stores.listing import list_at  # noqa: PLC0415 - a run over local files has no use for it
+
+    listed = list_at(text)
+    # Of a folder, files of other kinds are passed over; a pattern or a name means what it says.
+    if any(found.in_folder for found in listed):
+        listed = [found for found in listed if _known_format(found.file.suffixes)]
+        if not listed:
+            raise _nothing_known(shown_address(text))
+    return [Source(found.file, found.name) for found in listed]
+
+
 def _before_wildcard(parts: Sequence[str]) -> Iterator[str]:
     for part in parts:
         if glob.has_magic(part):
@@ -226,7 +239,7 @@ def _before_wildcard(parts: Sequence[str]) -> Iterator[str]:
 
 def _files_below(folder: Path) -> list[Source]:
     def refuse(error: OSError) -> None:
-        raise _unreadable(Path(error.filename or folder), error) from error
+        raise _unreadable(LocalFile(Path(error.filename or folder)), error) from error
 
     paths = []
     for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
@@ -234,7 +247,7 @@ def _files_below(folder: Path) -> list[Source]:
         paths += [Path(here, name) for name in files if not name.startswith(("_", "."))]
     paths = sorted(path for path in paths if _known_format(LocalFile(path).suffixes))
     if not paths:
-        raise InputError(f"{folder}: no file with a known suffix is in it", hint=f"Known: {_known()}.")
+        raise _nothing_known(str(folder))
     return [Source(path, path.relative_to(folder).as_posix()) for path in paths]
 
 
@@ -247,15 +260,17 @@ def _with_unique_names(sources: list[Source]) -> list[Source]:
             return sources
         depth += 1
         sources = [
-            Source(source.path, "/".join(source.path.resolve().parts[-depth:]).removeprefix("//"))
+            Source(source.file, "/".join(_real(source).parts[-depth:]).removeprefix("//"))
             if times[source.name] > 1
             else source
             for source in sources
         ]
 
 
-def _stored(file: StoredFile | Path) -> StoredFile:
-    return LocalFile(file) if isinstance(file, Path) else file
+def _real(source: Source) -> PurePath:
+    """Where a source really is: another one for each file."""
+    path = stored_file(source.file).path
+    return PurePosixPath(str(source.file)) if path is None else path.resolve()
 
 
 def _known_format(suffixes: Sequence[str]) -> Format | None:
@@ -267,14 +282,13 @@ def _known() -> str:
     return ", ".join(_BY_SUFFIX)
 
 
-def _unreadable(path: StoredFile | Path, error: Exception) -> InputError:
-    if isinstance(error, OSError) and error.errno is not None:
-        said = os.strerror(error.errno)
-        hint = (
-            "Give a file."
-            if isinstance(error, IsADirectoryError)
-            else "See that it is there and may be read."
-        )
-        return InputError(f"{path}: cannot be read: {said}", hint=hint)
+def _nothing_known(folder: str) -> InputError:
+    return InputError(f"{folder}: no file with a known suffix is in it", hint=f"Known: {_known()}.")
+
+
+def _unreadable(file: StoredFile, error: Exception) -> InputError:
+    refusal = file.refusal(error) if isinstance(error, OSError) else None
+    if refusal is not None:
+        return refusal
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return InputError(f"{path}: the file is damaged: {first}", hint="Make it anew, or leave it out.")
+    return InputError(f"{file}: the file is damaged: {first}", hint="Make it anew, or leave it out.")

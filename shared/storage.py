@@ -107,14 +107,16 @@ class LocalFile(StoredFile):
         return FileState(found.st_size, str(found.st_mtime_ns))
 
 
-def stored_file(text: str) -> StoredFile:
+def stored_file(place: StoredFile | Path | str) -> StoredFile:
     """The file that a path or an address names; nothing is looked up yet.
 
     Raises:
         ConfigurationError: The address is of an unknown kind, or names no bucket.
     """
-    if not has_scheme(text):
-        return LocalFile(Path(text))
+    if isinstance(place, StoredFile):
+        return place
+    if isinstance(place, Path) or not has_scheme(place):
+        return LocalFile(Path(place))
     from shared.stores.file import StoreFile  # noqa: PLC0415 - it builds upon this module
 
-    return StoreFile(StoreAddress.parse(text))
+    return StoreFile(StoreAddress.parse(place))

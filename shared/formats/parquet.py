@@ -90,7 +90,7 @@ class Parquet(Format):
 @contextmanager
 def _opened(file: StoredFile) -> Iterator[tuple[Any, Any]]:
     """The file for pyarrow, which reads those of this machine by itself, and its metadata."""
-    with file.open() if file.path is None else nullcontext(file.path) as source:
+    with file.for_arrow() if file.path is None else nullcontext(file.path) as source:
         try:
             metadata = pq.read_metadata(source)
         except pa.ArrowInvalid as error:

@@ -18,10 +18,12 @@ class Listed:
     Attributes:
         file: The file.
         name: Its path below the folder that was named, or below the pattern's part without wildcards.
+        in_folder: Whether a folder was named.
     """
 
     file: StoreFile
     name: str
+    in_folder: bool = False
 
 
 def list_at(text: str) -> list[Listed]:
@@ -50,7 +52,7 @@ def list_at(text: str) -> list[Listed]:
 def _below(place: StoreAddress, folder: Sequence[str]) -> list[Listed]:
     """The files below a folder but for hidden ones, sorted by name."""
     found = [
-        Listed(StoreFile(place.at("/".join((*folder, *parts)))), "/".join(parts))
+        Listed(StoreFile(place.at("/".join((*folder, *parts)))), "/".join(parts), in_folder=True)
         for parts in _objects(place, folder)
         if not any(part.startswith(("_", ".")) for part in parts)
     ]

@@ -283,7 +283,7 @@ def test_folders_and_patterns_stand_for_their_files(tmp_path: Path) -> None:
         write(tmp_path / name, b"")
     names = [source.name for source in find_sources([str(tmp_path)])]
     assert names == ["a/x.csv", "a/y.ndjson", "b/x.csv", "c/X.CSV"]
-    matched = [source.path for source in find_sources([str(tmp_path / "?" / "*.csv")])]
+    matched = [source.file for source in find_sources([str(tmp_path / "?" / "*.csv")])]
     assert matched == [tmp_path / "a/x.csv", tmp_path / "b/x.csv"]
     assert [source.name for source in find_sources([str(tmp_path / "*" / "x.csv")])] == ["a/x.csv", "b/x.csv"]
 
