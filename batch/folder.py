@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 
 from batch import durable
 from shared.errors import InputError
+from shared.stores.address import StoreAddress, has_scheme
 
 JOURNAL_FILE: Final = ".journal"
 _LOCK_FILE: Final = ".lock"
@@ -279,5 +280,13 @@ class LocalFolder(Folder):
 
 
 def folder_at(text: str) -> Folder:
-    """The folder that an option names."""
-    return LocalFolder(Path(text))
+    """The folder that an option names: a path, or an address of an object store.
+
+    Raises:
+        ConfigurationError: The address is of an unknown kind, or names no bucket.
+    """
+    if not has_scheme(text):
+        return LocalFolder(Path(text))
+    from batch.object_folder import ObjectFolder  # noqa: PLC0415 - it builds upon this module
+
+    return ObjectFolder(StoreAddress.parse(text))

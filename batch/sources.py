@@ -317,4 +317,4 @@ def _ids_of_column(
 
 
 def _unreadable(file: StoredFile, error: OSError) -> InputError:
-    return InputError(f"{file}: cannot be read: {error.strerror or error}")
+    return file.refusal(error) or InputError(f"{file}: cannot be read: {error}")

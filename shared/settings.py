@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from shared.errors import ConfigurationError
+from shared.stores.address import shown_address
 
 ENVIRONMENT_PREFIX = "TANDEM_"
 # What pydantic-settings marks the field of an argument without a flag with.
@@ -237,7 +238,11 @@ def _masked(name: str, value: object) -> str:
             f"{key}={part if str(part).startswith('@') else _masked(str(key), part)}"
             for key, part in value.items()
         )
-    return "***" if isinstance(value, SecretStr) or _is_secret(name) else without_passwords(str(value))
+    if isinstance(value, SecretStr) or _is_secret(name):
+        return "***"
+    if isinstance(value, list):
+        value = [shown_address(item) if isinstance(item, str) else item for item in value]
+    return without_passwords(shown_address(str(value)))
 
 
 def _is_secret(name: object) -> bool:
