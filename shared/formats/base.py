@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
@@ -31,6 +31,8 @@ class Chunk:
         text: Whether the columns are text that was never typed, as a CSV file's.
         rejections: Rows that the format itself refuses; `Rejection.row` is the row number in the file.
         done: The share of what is read, the file or a split of it, that lies behind this chunk, from 0 to 1.
+        originals: Gives rows of the chunk, by their numbers in the file, as `Format.originals` would, where
+            the file need not be read again for that; else None.
     """
 
     rows: Rows
@@ -39,6 +41,7 @@ class Chunk:
     text: bool = False
     rejections: list[Rejection] = field(default_factory=list)
     done: float = 0.0
+    originals: Callable[[Rows], pa.RecordBatch] | None = None
 
     def since(self, row: int) -> "Chunk | None":
         """The part of the chunk from a row of the file on; None when that is nothing."""

@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final
 
 import numpy as np
@@ -73,8 +74,9 @@ class CsvText(Format):
                         row += passed
                         continue
                 parsed = parser.parse(block)
+                originals = partial(_originals_in, block, row, opened, wanted.delimiter)
                 for chunk in _chunks(parsed, row, wanted.batch_rows, len(opened.header)):
-                    chunk.done = opened.content.done
+                    chunk.done, chunk.originals = opened.content.done, originals
                     left = chunk.since(begin) if row < begin else chunk
                     if left is not None:
                         yield left
@@ -87,17 +89,14 @@ class CsvText(Format):
         """All columns as text; of a ragged or damaged row its bytes instead, without the line's end."""
         row = split.first if split else 0
         with _opened(file, wanted.delimiter, split) as opened:
-            columns = dict(enumerate(opened.header))
-            parser = RowParser(len(columns), columns, wanted.delimiter)
             for block in opened.blocks:
                 if not len(rows):
                     return
-                starts, ends = spans(block, opened.ends.all(block))
-                here = rows[: np.searchsorted(rows, row + len(ends))]
-                lines = [block[starts[place] : ends[place]] for place in (here - row).tolist()]
-                if lines:
-                    yield _originals(parser.parse(b"".join(lines)), lines)
-                row, rows = row + len(ends), rows[len(here) :]
+                total = len(spans(block, opened.ends.all(block))[1])
+                here = rows[: np.searchsorted(rows, row + total)]
+                if len(here):
+                    yield _originals_in(block, row, opened, wanted.delimiter, here)
+                row, rows = row + total, rows[len(here) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +211,22 @@ def _chunks(parsed: Parsed, first: int, most: int, width: int) -> Iterator[Chunk
 def _ragged(row: int, count: int, width: int) -> Rejection:
     fields = f"{count:,} field" if count == 1 else f"{count:,} fields"
     return Rejection(row, Reason.RAGGED_ROW, None, f"the row has {fields}; the header has {width:,}")
+
+
+def _originals_in(block: bytes, first: int, opened: _Opened, delimiter: str, rows: Rows) -> pa.RecordBatch:
+    """Rows of a block as columns of text and RAW.
+
+    Args:
+        block: The block.
+        first: The row number in the file of its first row.
+        opened: The file.
+        delimiter: What separates fields.
+        rows: The row numbers in the file.
+    """
+    starts, ends = spans(block, opened.ends.all(block))
+    lines = [block[starts[place] : ends[place]] for place in (rows - first).tolist()]
+    columns = dict(enumerate(opened.header))
+    return _originals(RowParser(len(columns), columns, delimiter).parse(b"".join(lines)), lines)
 
 
 def _originals(parsed: Parsed, lines: list[bytes]) -> pa.RecordBatch:

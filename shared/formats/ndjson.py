@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final
 
 import numpy as np
@@ -60,15 +61,22 @@ class Ndjson(Format):
         begin = row + skip
         with Content(file, split) as content:
             for lines, long in _pieces(content, _holds_mark(split)):
+                originals = partial(_originals, lines, long, row)
                 for start in range(max(0, begin - row), len(lines), wanted.batch_rows):
                     values = lines[start : start + wanted.batch_rows]
                     rows = np.arange(row + start, row + start + len(values), dtype=np.int64)
-                    yield Chunk(rows, None, values, done=content.done)
+                    yield Chunk(rows, None, values, done=content.done, originals=originals)
                 row += len(lines)
                 if long:
                     if row >= begin:
-                        refused = [too_large(row, long.size)]
-                        yield Chunk(np.empty(0, np.int64), None, [], rejections=refused, done=content.done)
+                        yield Chunk(
+                            np.empty(0, np.int64),
+                            None,
+                            [],
+                            rejections=[too_large(row, long.size)],
+                            done=content.done,
+                            originals=originals,
+                        )
                     row += 1
 
     def originals(
@@ -84,12 +92,25 @@ class Ndjson(Format):
             for lines, long in _pieces(content, _holds_mark(split)):
                 if not len(rows):
                     return
-                found = [*lines, *([long.beginning] if long else [])]
-                here = rows[: np.searchsorted(rows, row + len(found))]
+                total = len(lines) + (long is not None)
+                here = rows[: np.searchsorted(rows, row + total)]
                 if len(here):
-                    values = [found[place] for place in (here - row).tolist()]
-                    yield pa.RecordBatch.from_arrays([pa.array(values, pa.binary())], [RAW])
-                row, rows = row + len(found), rows[len(here) :]
+                    yield _originals(lines, long, row, here)
+                row, rows = row + total, rows[len(here) :]
+
+
+def _originals(lines: list[bytes], long: "_Long | None", first: int, rows: Rows) -> pa.RecordBatch:
+    """Lines as the column RAW.
+
+    Args:
+        lines: Some lines.
+        long: One after them that is too long, or None.
+        first: The row number in the file of the first.
+        rows: The row numbers in the file.
+    """
+    found = [*lines, long.beginning] if long else lines
+    values = [found[place] for place in (rows - first).tolist()]
+    return pa.RecordBatch.from_arrays([pa.array(values, pa.binary())], [RAW])
 
 
 def _holds_mark(split: Split | None) -> bool:
