@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from shared import lean
 from shared.command import choose, lazily, run
 
 
@@ -20,6 +21,10 @@ def main(arguments: Sequence[str]) -> int:
     command, rest = choose("python -m batch", commands, arguments)
     return run(command, rest)
 
+
+# The process of a command, and those that it starts for its work.
+if __name__ in {"__main__", "__mp_main__"}:
+    lean.start()
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

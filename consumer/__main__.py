@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from shared import lean
 from shared.command import Command, lazily, run, unknown
 from shared.errors import ConfigurationError
 
@@ -43,4 +44,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    lean.start()
     sys.exit(run(main, sys.argv[1:]))

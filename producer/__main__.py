@@ -9,7 +9,7 @@ from producer.publish import Publisher, Tally
 from producer.rows import FileRows
 from producer.settings import ProducerSettings
 from producer.sources import Source, open_source, with_malformed
-from shared import logs
+from shared import lean, logs
 from shared.command import run
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError, ExitCode
@@ -109,4 +109,5 @@ def _say_end(tally: Tally, rows: FileRows | None, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    lean.start()
     sys.exit(run(main, sys.argv[1:]))

@@ -41,6 +41,7 @@ from shared.frame import (
     Parsed,
     check_column,
 )
+from shared.lean import left_out
 from shared.schema import (
     EVENT_ID,
     OCCURRED_AT,
@@ -75,6 +76,9 @@ class TableParser:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
+        # Arrow looks for pandas once, when it is given its first value.
+        with left_out("pandas"):
+            pa.scalar(0)
         self._categories = {
             feature.name: pa.array(feature.values, pa.string())
             for feature in schema.features

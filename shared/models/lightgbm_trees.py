@@ -8,6 +8,7 @@ import numpy as np
 
 from shared.errors import ModelError
 from shared.frame import Frame
+from shared.lean import left_out
 from shared.models.base import Contributions, Floats, Scorer
 from shared.models.features import FeatureMatrix
 from shared.models.libraries import first_line, library
@@ -39,7 +40,8 @@ class LightGBMScorer(Scorer):
     @classmethod
     def load(cls, schema: Schema, artifact: bytes) -> Self:
         """Reads the booster, which must fit the inputs by count, name and category."""
-        lightgbm = library("lightgbm", extra=cls.kind)
+        with left_out("pandas", "sklearn"):
+            lightgbm = library("lightgbm", extra=cls.kind)
         matrix = FeatureMatrix(schema, np.float64)
         try:
             model = read_text(artifact)

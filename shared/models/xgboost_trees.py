@@ -7,6 +7,7 @@ import numpy as np
 
 from shared.errors import ModelError
 from shared.frame import Frame
+from shared.lean import left_out
 from shared.models.base import Contributions, Floats, Scorer
 from shared.models.features import FeatureMatrix
 from shared.models.libraries import first_line, library
@@ -45,7 +46,8 @@ class XGBoostScorer(Scorer):
     @classmethod
     def load(cls, schema: Schema, artifact: bytes) -> Self:
         """Reads the booster, which must fit the inputs by count, name and category."""
-        xgboost = library("xgboost", extra=cls.kind)
+        with left_out("pandas", "sklearn"):
+            xgboost = library("xgboost", extra=cls.kind)
         matrix = FeatureMatrix(schema, np.float32)
         booster = xgboost.Booster(params={"nthread": 1, "device": "cpu"})
         # Else XGBoost looks for a format of old, and for a file.
