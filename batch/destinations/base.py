@@ -45,12 +45,14 @@ class Delivered:
         predictions: How many predictions were delivered.
         rejected: How many rejected rows were delivered.
         replaced: How many predictions of another model, or of another version of it, gave way to them.
+        again: Whether all of the run was there already, so that nothing was added.
     """
 
     place: str
     predictions: int
     rejected: int
     replaced: int = 0
+    again: bool = False
 
 
 class Destination(ABC):

@@ -123,7 +123,8 @@ class LakeTable(Destination):
         }
         rejected = self._deliver(self._name + REJECTED, folder, manifest.rejected, properties)
         scored = self._deliver(self._name, folder, manifest.parts, properties)
-        return Delivered(self.address, scored, rejected)
+        again = not (scored or rejected) and bool(manifest.parts or manifest.rejected)
+        return Delivered(self.address, scored, rejected, again=again)
 
     def _deliver(
         self, name: str, folder: Path, parts: Sequence[PartFile], properties: Mapping[str, str]

@@ -98,6 +98,8 @@ def deliver(destination: Destination, folder: Path, manifest: Predictions) -> De
 
 def told(delivered: Delivered) -> str:
     """What a delivery did, for people to read."""
+    if delivered.again:
+        return f"{delivered.place} (the run is there already: nothing was added)"
     rejected = f" and {delivered.rejected:,} rejected rows" if delivered.rejected else ""
     replaced = f"; {delivered.replaced:,} of another model were replaced" if delivered.replaced else ""
     return f"{delivered.place} ({delivered.predictions:,} predictions{rejected}{replaced})"

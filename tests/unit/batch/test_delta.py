@@ -213,9 +213,9 @@ def test_a_run_is_added_in_one_commit_and_once(
     destination = to(f"delta:{tmp_path}/scored")
     check(destination, lesson)
     done = destination.deliver(*run)
-    assert (done.predictions, done.rejected) == (4, 2)
+    assert (done.predictions, done.rejected, done.again) == (4, 2, False)
     again = to(f"delta:{tmp_path}/scored").deliver(*run)
-    assert (again.predictions, again.rejected) == (0, 0)
+    assert (again.predictions, again.rejected, again.again) == (0, 0, True)
     scored, rejected = DeltaTable(tmp_path / "scored"), DeltaTable(tmp_path / "scored_rejected")
     assert (scored.version(), rejected.version()) == (0, 0)
     decisions = {row["customer_id"]: row["churn"] for row in rows_of_table(scored)}

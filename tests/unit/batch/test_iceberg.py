@@ -242,9 +242,9 @@ def test_a_run_is_added_in_one_snapshot_and_once(
     check(to(SCORED), lesson)
     assert not catalog.table_exists("shop.scored")
     done = to(SCORED).deliver(*run)
-    assert (done.predictions, done.rejected) == (4, 2)
+    assert (done.predictions, done.rejected, done.again) == (4, 2, False)
     again = to(SCORED).deliver(*run)
-    assert (again.predictions, again.rejected) == (0, 0)
+    assert (again.predictions, again.rejected, again.again) == (0, 0, True)
     scored, rejected = catalog.load_table("shop.scored"), catalog.load_table("shop.scored_rejected")
     assert (len(scored.snapshots()), len(rejected.snapshots())) == (1, 1)
     decisions = {row["customer_id"]: row["churn"] for row in rows_of_table(scored)}
