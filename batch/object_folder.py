@@ -3,16 +3,12 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from batch.folder import JOURNAL_FILE, Folder, HashedFile
 from batch.object_lock import LOCK_PREFIX, ObjectLock
 from shared.errors import InputError
 from shared.stores.address import StoreAddress
-from shared.stores.connection import explained, is_of_store
 from shared.stores.folder import StoreFolder
-
-_HINT: Final = "What is finished stays: see to it, and go on with --resume."
 
 
 class ObjectFolder(Folder):
@@ -27,7 +23,6 @@ class ObjectFolder(Folder):
 
     def __init__(self, place: StoreAddress) -> None:
         self.address = str(place)
-        self._place = place
         self._folder = StoreFolder(place)
         self._lock: ObjectLock | None = None
         self._lines: int | None = None
@@ -93,16 +88,11 @@ class ObjectFolder(Folder):
         self._folder.remove_below(JOURNAL_FILE)
 
     def failed(self, name: str, error: OSError) -> InputError:
-        """The sentence for a file that cannot be written, here or in the store."""
-        if is_of_store(error):
-            place = self._place.below(name) if name else self._place
-            said, hint = explained(place, error)
-            return InputError(f"{place}: cannot be written: {said}", hint=hint)
-        said = error.strerror or str(error)
+        """The sentence for a file that cannot be written here: what the store refuses has its own."""
         return InputError(
             f"{self.address}/{name}: cannot be written to the folder for temporary files,"
-            f" {tempfile.gettempdir()}: {said}",
-            hint=f"Free some space there, or let TMPDIR name another one. {_HINT}",
+            f" {tempfile.gettempdir()}: {error.strerror or error}",
+            hint="Free some space there, or let TMPDIR name another folder, and go on with --resume.",
         )
 
     def _check_lock(self) -> None:
