@@ -69,11 +69,49 @@ class Postgres:
         """The names of the tables that are there."""
         return [name for (name,) in self.rows("select relname::text from pg_stat_user_tables order by 1")]
 
+    def sessions(self, application: str, *, waiting: bool = False) -> int:
+        """How many sessions a program has; of those, when asked, only the ones that wait for a lock."""
+        only = " and wait_event_type = 'Lock'" if waiting else ""
+        return len(self.rows(f"select pid {self._of(application)}{only}"))
+
+    def end_sessions(self, application: str) -> None:
+        """Ends all sessions of a program, as a server does that is shut down."""
+        self.rows(f"select pg_terminate_backend(pid) {self._of(application)}")
+
+    def _of(self, application: str) -> str:
+        names = f"application_name = '{application}' and datname = '{self.database}'"
+        return f"from pg_stat_activity where {names}"
+
+    def as_user(self, name: str) -> "Postgres":
+        """The same database for another user, who is made where there is none and has the same password."""
+        if not self.rows(f"select 1 from pg_roles where rolname = '{name}'"):  # noqa: S608 - the test's own
+            self.run(f"create role {name} login password '{PASSWORD}'")
+        return Postgres(self.port, self.database, name)
+
+    @contextmanager
+    def holding(self, statement: str) -> Iterator["Held"]:
+        """Keeps what a statement takes until it is released, or the block ends."""
+        with self._connection() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            yield Held(connection)
+            connection.rollback()
+
     def _connection(self) -> Any:
         import adbc_driver_postgresql.dbapi as driver  # noqa: PLC0415 - only where a server is asked for
 
         keywords = f"host=127.0.0.1 port={self.port} dbname={self.database} user={self.user}"
         return driver.connect(f"{keywords} password='{PASSWORD}'")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An open transaction."""
+
+    _connection: Any
+
+    def release(self) -> None:
+        """Ends it, and with it all that it holds."""
+        self._connection.rollback()
 
 
 @contextmanager
@@ -101,6 +139,8 @@ def running_postgres() -> Iterator[Postgres]:
         _wait_for(server, container)
         yield server
     finally:
+        # Nobody misses what is in it: there is no need for it to end in good order.
+        container.get_wrapped_container().kill()
         container.stop()
 
 

@@ -215,7 +215,7 @@ def test_numbers_other_than_0_and_1_are_no_booleans(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_found_is_said(
-    customers: Path, lesson: Predictor, wish: dict[str, str], said: str
+    customers: Path, lesson: Predictor, wish: dict[str, Any], said: str
 ) -> None:
     run(customers, "create table pairs (a, b, primary key (a, b))", "create table keyless (customer_id)")
     with pytest.raises(TandemError, match=said) as refused:
