@@ -16,6 +16,8 @@ from shared.stores.address import StoreAddress, has_scheme
 JOURNAL_FILE: Final = ".journal"
 _LOCK_FILE: Final = ".lock"
 _UNFINISHED: Final = ".tmp"
+# Bytes; Parquet comes in many small pieces.
+_WRITTEN_AT_ONCE: Final = 256 * 1024
 
 
 class HashedFile:
@@ -24,17 +26,28 @@ class HashedFile:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._digest = hashlib.sha256()
+        self._waiting = bytearray()
         self.size = 0
         self.closed = False
 
     def write(self, content: bytes | memoryview) -> int:
-        """Writes all of it."""
+        """Writes all of it, small pieces together."""
         # Arrow passes buffers; their length in elements is not always that in bytes.
         content = memoryview(content).cast("B")
         self._digest.update(content)
-        durable.write(self._file, content)
         self.size += len(content)
+        if len(self._waiting) + len(content) > _WRITTEN_AT_ONCE:
+            self.end()
+            durable.write(self._file, content)
+        else:
+            self._waiting += content
         return len(content)
+
+    def end(self) -> None:
+        """Writes what is waiting; whoever opened the file calls it."""
+        if self._waiting:
+            durable.write(self._file, bytes(self._waiting))
+            self._waiting.clear()
 
     def tell(self) -> int:
         """How many bytes are written."""
@@ -42,6 +55,9 @@ class HashedFile:
 
     def flush(self) -> None:
         """Does nothing: new_file sees that all is on the disk."""
+
+    def close(self) -> None:
+        """Does nothing: new_file closes it."""
 
     @property
     def sha256(self) -> str:
@@ -225,7 +241,9 @@ class LocalFolder(Folder):
             raise self.failed(name, error) from error
         try:
             with file:
-                yield HashedFile(file)
+                hashed = HashedFile(file)
+                yield hashed
+                hashed.end()
                 durable.sync(file)
             durable.rename(unfinished, finished)
             durable.sync_folder(finished.parent)

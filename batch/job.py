@@ -4,8 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
+from batch.outputs import OUTPUT_FORMATS, OutputFormat
+from batch.selection.selection import Selection
+from batch.sinks import Compression
 from batch.sources import Scorable
 from shared.formats.base import Split
+from shared.models.directory import Model
 from shared.predict import Predictor
 
 #: Small inputs share a piece up to this many bytes: a part of its own for each would be a burden.
@@ -23,6 +29,10 @@ class Job:
         output: The folder of the results.
         format: The format of the parts.
         part_rows: The most rows read for one part.
+        selection: Which rows are scored.
+        passed: The columns of the inputs that go along with the predictions.
+        partition_by: The columns whose values name the folders of the parts.
+        compress: How parts of text are compressed.
     """
 
     model: Path
@@ -31,6 +41,24 @@ class Job:
     output: str
     format: str
     part_rows: int
+    selection: Selection = Selection()  # noqa: RUF009 - it cannot be changed
+    passed: pa.Schema = pa.schema([])  # noqa: RUF009 - it cannot be changed
+    partition_by: tuple[str, ...] = ()
+    compress: Compression = "none"
+
+    def form(self, model: Model) -> OutputFormat:
+        """The format of the parts.
+
+        Args:
+            model: The model that scores, loaded.
+        """
+        return OUTPUT_FORMATS[self.format](
+            model,
+            explained=self.explain is not None,
+            passed=self.passed,
+            partition_by=self.partition_by,
+            compress=self.compress,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,22 +105,24 @@ class Counts(_Part):
         read: Rows read.
         scored: Rows with a prediction.
         rejected: Rows without one, by reason.
+        left_out: Rows besides these that were not selected.
     """
 
     read: int
     scored: int
     rejected: dict[str, int]
+    left_out: int = 0
 
     @classmethod
-    def of(cls, account: Account) -> "Counts":
+    def of(cls, account: Account, left_out: int = 0) -> "Counts":
         """The entry for an account."""
         rejected = {str(reason): count for reason, count in sorted(account.rejected.items())}
-        return cls(read=account.read, scored=account.scored, rejected=rejected)
+        return cls(read=account.read, scored=account.scored, rejected=rejected, left_out=left_out)
 
     @classmethod
-    def total(cls, ledger: Ledger) -> "Counts":
+    def total(cls, ledger: Ledger, left_out: int = 0) -> "Counts":
         """The entry for a whole ledger."""
-        return cls.of(Account(ledger.read, ledger.scored, ledger.reasons))
+        return cls.of(Account(ledger.read, ledger.scored, ledger.reasons), left_out)
 
     @classmethod
     def sum_of(cls, counts: Sequence["Counts"]) -> "Counts":
@@ -132,6 +134,7 @@ class Counts(_Part):
             read=sum(one.read for one in counts),
             scored=sum(one.scored for one in counts),
             rejected=dict(sorted(rejected.items())),
+            left_out=sum(one.left_out for one in counts),
         )
 
 
@@ -207,7 +210,9 @@ class Predictions(_Manifest):
     Attributes:
         kind: `predictions`.
         model: What scored.
-        format: Of the parts: parquet, csv or ndjson.
+        format: Of the parts: parquet, csv, ndjson or arrow.
+        partition_by: The columns whose values name the folders of the parts. They are among `columns`; only
+            in lines of JSON are they in the files, too.
         inputs: The files that were read, in order.
         counts: What became of all rows.
         ledger: What became of the rows of each file, or of each partition of a snapshot.
@@ -225,6 +230,7 @@ class Predictions(_Manifest):
     ledger: dict[str, Counts]
     rejected_columns: list[Column]
     rejected: list[PartFile]
+    partition_by: list[str] = Field(default_factory=list)
     sketches: dict[str, Any] | None = None
 
 
@@ -271,7 +277,8 @@ _ANY: Final[TypeAdapter[Manifest]] = TypeAdapter(Annotated[Manifest, Field(discr
 def settings_of(settings: CommandSettings) -> dict[str, str]:
     """The settings of a run as text: all on which its results depend."""
     silent = {"output", "workers", "memory", "resume", "batch_rows", *LogSettings.model_fields}
-    unset = {name for name in type(settings).model_fields if getattr(settings, name) is None}
+    silent |= {"output_table", "work_folder", "database_password_file"}
+    unset = {name for name in type(settings).model_fields if getattr(settings, name) in (None, [], {})}
     return {name: value for name, value in shown(settings).items() if name not in silent | unset}
 
 

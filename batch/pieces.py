@@ -1,6 +1,7 @@
 """Scoring one piece of a run: reads, scores, and writes parts. A part is a pure function of its rows."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,9 +17,12 @@ from pydantic import BaseModel, ConfigDict
 from batch.folder import Folder, HashedFile
 from batch.job import Job, Piece
 from batch.manifest import Counts, PartFile
+from batch.outputs import OutputFormat
 from batch.pipeline import ahead
+from batch.selection.selection import Selector
+from batch.sinks import Sink
 from batch.sources import REJECTED_SCHEMA, Scored
-from batch.writers import OUTPUT_FORMATS, FileWriter, OutputFormat, Sink
+from batch.writers import FileWriter, PartitionWriter
 from shared.formats.base import Chunk, Split
 from shared.ledger import Ledger
 from shared.predict import Predictor
@@ -98,7 +102,8 @@ class _Read:
         first: The number of its first row.
         end: The row after its last.
         size: How many bytes of the input it stands for.
-        chunk: The rows.
+        chunk: The rows; once they are selected, the selected ones.
+        left_out: How many rows are not among them any more.
     """
 
     part: int
@@ -107,6 +112,7 @@ class _Read:
     end: int
     size: float
     chunk: Chunk
+    left_out: int = 0
 
 
 class PieceScorer:
@@ -119,6 +125,8 @@ class PieceScorer:
         stopped: Whether to stop; asked between chunks.
         overlapped: Whether reading, scoring and writing run beside each other: of use where no other worker
             has work for the other cores.
+        room: How many rows may still be scored; None: all. Where there is a limit the pieces are scored in
+            order, one at a time.
     """
 
     def __init__(
@@ -129,10 +137,12 @@ class PieceScorer:
         stopped: Callable[[], bool],
         *,
         overlapped: bool,
+        room: int | None = None,
     ) -> None:
         self._job, self._predictor, self._folder, self._stopped = job, predictor, folder, stopped
-        self._form = OUTPUT_FORMATS[job.format](predictor.model, explained=job.explain is not None)
-        self._overlapped = overlapped
+        self._form = job.form(predictor.model)
+        self._selector = Selector(job.selection, predictor.model.schema)
+        self._overlapped, self._room = overlapped, room
 
     def score(self, piece: Piece, report: Report, done: FinishedPart | None = None) -> None:
         """Scores a piece, and reports each part once its files are stored.
@@ -157,10 +167,29 @@ class PieceScorer:
                         break
 
     def _scored(self, piece: Piece, done: FinishedPart | None) -> Iterator[tuple[_Read, Scored]]:
-        for read in self._stage(self._chunks(piece, done)):
+        if self._room == 0:
+            return
+        for whole in self._stage(self._chunks(piece, done)):
             if self._stopped():
                 raise StoppedError
-            yield read, self._job.sources[read.source].score(self._predictor, read.chunk)
+            read = self._selected(whole)
+            source = self._job.sources[read.source]
+            scored = source.score(self._predictor, read.chunk)
+            passed = self._selector.passed(read.chunk, source, scored, self._job.passed)
+            yield read, replace(scored, passed=passed)
+            if self._room == 0:
+                return
+
+    def _selected(self, read: _Read) -> _Read:
+        """The selected rows of what was read, as many as there is room for; what follows them is not read."""
+        whole, end = read.chunk, read.end
+        picked = self._selector.pick(whole, self._job.sources[read.source])
+        if self._room is not None:
+            if rows_of(picked) >= self._room:
+                end = numbers_of(picked)[self._room - 1] + 1
+                whole, picked = parted(whole, end)[0], parted(picked, end)[0]
+            self._room -= rows_of(picked)
+        return replace(read, chunk=picked, end=end, left_out=rows_of(whole) - rows_of(picked))
 
     def _chunks(self, piece: Piece, done: FinishedPart | None) -> Iterator[_Read]:
         """The piece's rows, cut where a part ends."""
@@ -179,13 +208,13 @@ class PieceScorer:
                 size = _size_of(chunk, split, behind)
                 behind += size
                 for cut in _cut(chunk, row, place, self._job.part_rows):
-                    count = _rows_of(cut)
+                    count = rows_of(cut)
                     yield _Read(
                         part=place // self._job.part_rows,
                         source=segment.source,
                         first=row,
                         end=row + count,
-                        size=size * count / _rows_of(chunk),
+                        size=size * count / rows_of(chunk),
                         chunk=cut,
                     )
                     row, place = row + count, place + count
@@ -208,7 +237,7 @@ def _followed(items: Iterable[T]) -> Iterator[tuple[T, T | None]]:
 def _size_of(chunk: Chunk, split: Split, behind: float) -> float:
     """How many bytes of its file a chunk stands for, for showing progress."""
     if split.rows:
-        return split.size * _rows_of(chunk) / split.rows
+        return split.size * rows_of(chunk) / split.rows
     return max(0.0, chunk.done * split.size - behind)
 
 
@@ -222,21 +251,26 @@ def _cut(chunk: Chunk, first: int, place: int, part_rows: int) -> Iterator[Chunk
         part_rows: How many rows a part has.
     """
     room = part_rows - place % part_rows
-    while _rows_of(chunk) > room:
+    while rows_of(chunk) > room:
         first += room
-        head, chunk = _parted(chunk, first)
+        head, chunk = parted(chunk, first)
         yield head
         room = part_rows
-    if _rows_of(chunk):
+    if rows_of(chunk):
         yield chunk
 
 
-def _rows_of(chunk: Chunk) -> int:
+def rows_of(chunk: Chunk) -> int:
     """How many rows of the file a chunk stands for."""
     return len(chunk.rows) + len(chunk.rejections)
 
 
-def _parted(chunk: Chunk, row: int) -> tuple[Chunk, Chunk]:
+def numbers_of(chunk: Chunk) -> list[int]:
+    """The numbers of a chunk's rows, those that the format refuses included."""
+    return sorted([*chunk.rows.tolist(), *(rejection.row for rejection in chunk.rejections)])
+
+
+def parted(chunk: Chunk, row: int) -> tuple[Chunk, Chunk]:
     """A chunk's rows before a row of the file, and those from it on."""
     place = int(np.searchsorted(chunk.rows, row))
     refused = bisect_left(chunk.rejections, row, key=attrgetter("row"))
@@ -263,19 +297,26 @@ class _PartInProgress(ExitStack):
         super().__init__()
         self.number = number
         self._piece, self._form = piece.number, form
-        name = f"{piece.number:05d}-{number:04d}.{form.name}"
-        self._parts, self._rejected = (
-            self.enter_context(FileWriter(folder, f"{stem}-{name}", partial(_begin, form, schema)))
-            for stem, schema in (("part", form.schema), ("rejected", REJECTED_SCHEMA))
+        name = f"{piece.number:05d}-{number:04d}.{form.suffix}"
+        begin = partial(_begin, form, form.file_schema)
+        self._parts: FileWriter | PartitionWriter = (
+            PartitionWriter(folder, f"part-{name}", begin, form.partition_by)
+            if form.partition_by
+            else self.enter_context(FileWriter(folder, f"part-{name}", begin))
+        )
+        self._rejected = self.enter_context(
+            FileWriter(folder, f"rejected-{name}", partial(_begin, form, REJECTED_SCHEMA))
         )
         self._bounds: dict[int, tuple[int, int]] = {}
         self._ledgers: dict[int, Ledger] = {}
+        self._left_out: Counter[int] = Counter()
 
     def write(self, read: _Read, scored: Scored) -> None:
         """Adds a chunk and what became of it."""
-        self._parts.write(self._form.predictions(scored.outcome, scored.ids))
+        self._parts.write(self._form.predictions(scored.outcome, scored.ids, scored.passed))
         self._rejected.write(self._form.rejections(scored.rejected))
         self._ledgers.setdefault(read.source, Ledger()).add(scored.place, scored.read, scored.outcome)
+        self._left_out[read.source] += read.left_out
         first, _ = self._bounds.get(read.source, (read.first, 0))
         self._bounds[read.source] = first, read.end
 
@@ -291,7 +332,12 @@ class _PartInProgress(ExitStack):
             number=self.number,
             last=last,
             ranges=[
-                Range(source=source, first=first, end=end, counts=Counts.total(self._ledgers[source]))
+                Range(
+                    source=source,
+                    first=first,
+                    end=end,
+                    counts=Counts.total(self._ledgers[source], self._left_out[source]),
+                )
                 for source, (first, end) in self._bounds.items()
             ],
             parts=parts,

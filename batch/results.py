@@ -1,7 +1,8 @@
 """Predictions and rejections as columns for comparing, from files of any format and from JSON values."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
@@ -35,10 +36,11 @@ class PredictionDecoder:
 
     Args:
         on: The field to join by.
+        decision: The field that holds the decision; None: the first prediction shows it.
     """
 
-    def __init__(self, on: JoinColumn) -> None:
-        self._on = on
+    def __init__(self, on: JoinColumn, decision: str | None = None) -> None:
+        self._on, self._decision = on, decision
         self._decode: Any = None
 
     def table(self, name: str, values: Sequence[bytes | None]) -> pa.Table:
@@ -78,7 +80,7 @@ class PredictionDecoder:
                 ("base", float | None, None),
                 ("contributions", list[Contribution] | None, None),
             ],
-            rename={"id": self._on, "decision": decision_among(list(fields))},
+            rename={"id": self._on, "decision": self._decision or decision_among(list(fields))},
             kw_only=True,
             gc=False,
         )
@@ -88,22 +90,37 @@ class PredictionDecoder:
 def decision_among(names: Sequence[str]) -> str:
     """The field that holds the decision: the one whose name the model has chosen.
 
+    Where columns of the input went along with the predictions, it is the one after the score.
+
     Raises:
         TypeError: There is none, or several could be it: these are no predictions.
     """
     own = [name for name in names if name not in RESERVED_OUTPUTS]
+    if len(own) > 1 and "score" in names:
+        own = [name for name in names[names.index("score") + 1 :][:1] if name in own]
     if len(own) != 1:
         raise TypeError("no field, or more than one, could be the decision")
     return own[0]
 
 
-def read_predictions(path: Path, on: JoinColumn) -> Iterator[pa.Table]:
+def read_predictions(
+    path: Path,
+    on: JoinColumn,
+    decision: str | None = None,
+    named: Mapping[str, str | None] = MappingProxyType({}),
+) -> Iterator[pa.Table]:
     """A file's predictions as columns of PREDICTIONS.
+
+    Args:
+        path: The file.
+        on: The column to join by.
+        decision: The column that holds the decision; None: the file shows it.
+        named: What the names of the file's folders say of columns that it does not hold itself.
 
     Raises:
         InputError: The file cannot be read, or holds something else.
     """
-    decoder = PredictionDecoder(on)
+    decoder = PredictionDecoder(on, decision)
     for chunk in read_file(path):
         if chunk.rejections:
             raise InputError(
@@ -113,8 +130,10 @@ def read_predictions(path: Path, on: JoinColumn) -> Iterator[pa.Table]:
             yield decoder.table(str(path), chunk.values)
             continue
         batch: Any = chunk.batch
+        for name, value in named.items():
+            batch = batch.append_column(name, pa.repeat(pa.scalar(value, pa.string()), batch.num_rows))
         try:
-            names = [on, "score", decision_among(batch.schema.names), "model", "model_sha256"]
+            names = [on, "score", decision or decision_among(batch.schema.names), "model", "model_sha256"]
             columns = [batch.column(name) for name in names]
             if "contributions" in batch.schema.names:
                 explanations = explanation_column(batch.column("base"), batch.column("contributions"))

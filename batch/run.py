@@ -24,7 +24,6 @@ from batch.manifest import (
 from batch.pieces import FinishedPart, Progress
 from batch.sources import REJECTED_SCHEMA, Scorable
 from batch.workers import score_pieces
-from batch.writers import OUTPUT_FORMATS
 from shared.errors import InputError
 from shared.predict import Predictor
 from shared.progress import Meter
@@ -74,7 +73,15 @@ class BatchRun:
         with ThreadPoolExecutor(1, "digest") as pool, Meter() as meter:
             digests = self._digests(pool, journal, states, done)
             self._score_all(pieces, states, journal, meter)
-            found = [digest.result() for digest in digests]
+            found = [
+                source.digest() if digest is None else digest.result()
+                for source, digest in zip(self.job.sources, digests, strict=True)
+            ]
+        # What a source that cannot be read again has shown is all that there is to know of it.
+        states = [
+            state if source.resumable else source.state()
+            for source, state in zip(self.job.sources, states, strict=True)
+        ]
         manifest = self._manifest(pieces, states, found, started, time.monotonic() - begin)
         write_manifest(self.folder, manifest)
         self.folder.end()
@@ -98,6 +105,12 @@ class BatchRun:
         if done.begun is None:
             Journal(self.folder).add(now)
             return done
+        if fleeting := next((source for source in self.job.sources if not source.resumable), None):
+            raise InputError(
+                f"{self.folder.address}: cannot be resumed: {fleeting.name} comes from a database, where"
+                " another run would see other rows",
+                hint="Score into a new folder.",
+            )
         done.begun.check_same(now, self.folder.address)
         for number, sha256 in done.digests.items():
             self._check_digest(number, sha256, states[number])
@@ -122,8 +135,8 @@ class BatchRun:
 
     def _digests(
         self, pool: ThreadPoolExecutor, journal: Journal, states: Sequence[FileState], done: Done
-    ) -> list["Future[str]"]:
-        """The digest of each source, found beside the scoring."""
+    ) -> list["Future[str] | None"]:
+        """The digest of each source, found beside the scoring; None for one that is read only once."""
 
         def find(number: int) -> str:
             if number in done.digests:
@@ -138,7 +151,10 @@ class BatchRun:
             journal.add(Digested(source=number, sha256=sha256))
             return sha256
 
-        return [pool.submit(find, number) for number in range(len(self.job.sources))]
+        return [
+            pool.submit(find, number) if source.resumable else None
+            for number, source in enumerate(self.job.sources)
+        ]
 
     def _digest(self, source: Scorable, before: FileState) -> str:
         sha256 = source.digest()
@@ -146,7 +162,7 @@ class BatchRun:
         return sha256
 
     def _check_unchanged(self, source: Scorable, before: FileState) -> None:
-        if source.state() != before:
+        if source.resumable and source.state() != before:
             raise InputError(f"{source.name}: the file was changed while it was read", hint=_AGAIN)
 
     def _score_all(
@@ -172,7 +188,14 @@ class BatchRun:
             finished = self._parts.get(piece.number, [])
             if not finished or not finished[-1].last:
                 pending.append((piece, finished[-1] if finished else None))
-        score_pieces(self.job, self.predictor, self.folder, pending, report, self.workers)
+        limit = self.job.selection.limit
+        room = None if limit is None else limit - self._scored_before()
+        score_pieces(self.job, self.predictor, self.folder, pending, report, self.workers, room)
+
+    def _scored_before(self) -> int:
+        """How many rows an earlier run has scored or rejected."""
+        parts = (part for parts in self._parts.values() for part in parts)
+        return sum(covered.counts.read for part in parts for covered in part.ranges)
 
     def _manifest(
         self,
@@ -191,7 +214,7 @@ class BatchRun:
         by_place: dict[str, list[Counts]] = {}
         for number, source in enumerate(self.job.sources):
             by_place.setdefault(source.place, []).append(totals[number])
-        form = OUTPUT_FORMATS[self.job.format](self.predictor.model, explained=self.job.explain is not None)
+        form = self.job.form(self.predictor.model)
         everything = Counts.sum_of(list(totals.values()))
         return Predictions(
             model=ModelUsed.of(self.predictor.model),
@@ -212,6 +235,7 @@ class BatchRun:
             parts=_files(part.parts for part in parts),
             rejected_columns=Column.all_of(REJECTED_SCHEMA),
             rejected=_files(part.rejected for part in parts),
+            partition_by=list(form.partition_by),
             settings=self.settings,
             run=Run.of(started, seconds, everything.read),
         )

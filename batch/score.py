@@ -1,5 +1,6 @@
 """`python -m batch score`: reads files, scores their rows, and writes predictions, rejections, manifest."""
 
+import logging
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,43 +10,60 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
+from batch.database_source import DatabaseRows
+from batch.databases.address import is_database
+from batch.databases.settings import DatabaseSettings
+from batch.destinations import Destination
+from batch.destinations.settings import DeliverySettings, told
+from batch.dry_run import plan_of, try_inputs
 from batch.folder import Folder, folder_at
 from batch.job import Job
+from batch.lakes import is_lake, open_lake
+from batch.lakes.rows import sources_of_lakes
 from batch.manifest import Counts, Predictions, has_manifest, read_manifest, settings_of
 from batch.run import BatchRun, is_finished
+from batch.selection.passing import check_inputs, check_output
+from batch.selection.selection import Selection
+from batch.selection.settings import SelectionSettings
 from batch.snapshots import sources_of_snapshot
-from batch.sources import FileRows, Reading, Scorable
+from batch.sources import REJECTED_SCHEMA, FileRows, Reading, Scorable
 from batch.writers import ROWS_PER_PART
 from shared import logs
-from shared.errors import AnswerIsNo, ExitCode, InputError
+from shared.errors import AnswerIsNo, ConfigurationError, ExitCode, InputError
 from shared.files import find_sources
 from shared.logs import LogSettings
 from shared.predict import Predictor
 from shared.progress import show_summary
-from shared.settings import CommandSettings, Delimiter, load
+from shared.settings import Delimiter, load, secrets_in
+
+_LOG = logging.getLogger(__name__)
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class ScoreSettings(LogSettings, CommandSettings):
+class ScoreSettings(DatabaseSettings, DeliverySettings, LogSettings, SelectionSettings):
     """Scores the rows of files with a model.
 
-    Reads CSV, NDJSON and Parquet, or a snapshot made by `python -m batch export`. Writes part files with the
-    predictions, rejected files with the rows that could not be scored and why, and manifest.json last: a
-    folder without one holds nothing that counts.
+    Reads CSV, NDJSON and Parquet, a snapshot made by `python -m batch export`, a table or query of a
+    database, or a table of a lake: delta:PATH or iceberg:CATALOG/NAMESPACE.TABLE, with @VERSION or as it is
+    now. Writes part files with the predictions, rejected files with the rows that could not be scored
+    and why, and manifest.json last: a folder without one holds nothing that counts. What goes to a table is
+    delivered after that, all in one transaction.
 
     Example:
       python -m batch score customers.csv --model models/churn --output scored
       python -m batch score 'data/2026-*/*.parquet' --model models/churn --output scored --format ndjson
+      python -m batch score postgresql://me@db/shop --table customers --model models/churn --output scored
     """
 
     input: CliPositionalArg[list[str]] = Field(
-        min_length=1, description="Files, folders (read with all below them) or quoted glob patterns."
+        min_length=1,
+        description="Files, folders (read with all below them) or quoted glob patterns; a database; a table "
+        "of a lake.",
     )
     model: Path = Field(description="The model's directory.")
-    output: str = Field(description="A folder that is new or empty.")
     resume: bool = Field(
         False,
         description="Go on with the run that was broken off in the output folder, if there is one: its "
@@ -57,7 +75,9 @@ class ScoreSettings(LogSettings, CommandSettings):
         description="How many pieces are scored at once; changes speed and memory, no result. "
         "Not given: one for each core.",
     )
-    format: Literal["parquet", "csv", "ndjson"] = Field("parquet", description="The format of the parts.")
+    format: Literal["parquet", "csv", "ndjson", "arrow"] = Field(
+        "parquet", description="The format of the parts."
+    )
     max_error_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         1.0,
         description="The largest share of rows that may be rejected. Above it everything is written all the "
@@ -78,6 +98,9 @@ class ScoreSettings(LogSettings, CommandSettings):
         65_536, ge=1, le=1_048_576, description="Rows scored at once; changes memory and speed, no result."
     )
     part_rows: int = Field(ROWS_PER_PART, ge=1, description="The most rows read for a part file.")
+    dry_run: bool = Field(
+        False, description="Score the first rows of every input, say what a run would do, and write nothing."
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -88,49 +111,132 @@ def main(arguments: Sequence[str]) -> int:
     """
     settings = load(ScoreSettings, arguments, "python -m batch score")
     logs.set_up(settings.log_format, settings.log_level)
-    manifest = score(settings)
-    _show(settings, manifest)
-    _check_error_rate(settings, manifest.counts)
+    for name in secrets_in(arguments):
+        _LOG.warning("the %s stands on the command line, where every user of this machine can read it", name)
+    settings = _with_versions(settings)
+    if settings.dry_run:
+        return dry_run(settings)
+    manifest, place = score(settings)
+    _show(manifest, place)
+    _check_error_rate(settings, manifest.counts, place)
     return ExitCode.DONE
 
 
-def score(settings: ScoreSettings) -> Predictions:
-    """Scores, and writes the output folder.
+def _with_versions(settings: ScoreSettings) -> ScoreSettings:
+    """The same settings, the tables of a lake with the version that is scored: results depend on it."""
+    inputs = [open_lake(text).address if is_lake(text) else text for text in settings.input]
+    return settings.model_copy(update={"input": inputs})
+
+
+def score(settings: ScoreSettings) -> tuple[Predictions, str]:
+    """Scores, and writes the output folder; delivers it when the output is a table.
 
     Returns:
-        The manifest that was written.
+        The manifest that was written, and where the results are, for people to read.
 
     Raises:
-        TandemError: The model, an input or the output folder cannot be used.
+        TandemError: The model, an input or the output cannot be used.
     """
+    destination = settings.destination(settings.database_password_file, settings.format)
+    if destination is None:
+        manifest = _score_into(settings, settings.output)
+        return manifest, f"{settings.output} ({len(manifest.parts) + len(manifest.rejected)} files)"
+    if settings.resume and settings.work_folder is None:
+        raise ConfigurationError(
+            f"--resume: the output {destination.address} is a table",
+            hint="Name the folder that was begun with --work-folder.",
+        )
+    manifest, delivered = settings.deliver_after(
+        destination, lambda folder: _score_into(settings, str(folder), destination)
+    )
+    return manifest, told(delivered)
+
+
+def _score_into(settings: ScoreSettings, output: str, destination: Destination | None = None) -> Predictions:
+    """Scores into a folder, once it is clear that the destination will take the results."""
     started = datetime.now(UTC)
     predictor = Predictor.load(settings.model, explain=settings.explain)
-    folder = folder_at(settings.output)
+    folder = folder_at(output)
     if not settings.resume:
         folder.check_empty()
-    sources = _sources(settings, predictor)
+    selection = settings.selection(predictor.model, ignore_case=settings.ignore_case)
+    sources = _sources(settings, predictor, selection)
     for source in sources:
         source.check(predictor)
+    job = _job(settings, output, predictor, sources, selection)
+    if destination is not None:
+        _check_no_folders(settings, destination)
+        destination.check(job.form(predictor.model).schema, REJECTED_SCHEMA)
     folder.create()
     with folder.locked():
         if is_finished(folder):
-            return _finished(settings, folder)
+            return _finished(settings, folder, output)
         if not settings.resume:
             folder.check_empty()
-        job = Job(
-            model=settings.model,
-            explain=settings.explain,
-            sources=tuple(sources),
-            output=settings.output,
-            format=settings.format,
-            part_rows=settings.part_rows,
-        )
         return BatchRun(job, predictor, folder, settings_of(settings), settings.workers).score(started)
 
 
-def _finished(settings: ScoreSettings, folder: Folder) -> Predictions:
+def dry_run(settings: ScoreSettings) -> int:
+    """Scores the first rows of every input, and prints what a run would do.
+
+    Raises:
+        TandemError: The model, an input or the output cannot be used; what can be said is printed.
+    """
+    predictor = Predictor.load(settings.model, explain=settings.explain)
+    selection = settings.selection(predictor.model, ignore_case=settings.ignore_case)
+    destination = settings.destination(settings.database_password_file, settings.format)
+    if destination is not None:
+        _check_no_folders(settings, destination)
+    elif not settings.resume:
+        folder_at(settings.output).check_empty()
+    sources = _sources(settings, predictor, selection)
+    tried = try_inputs(sources, predictor, selection)
+    usable = [source for source, one in zip(sources, tried, strict=True) if one.refused is None]
+    job = _job(settings, settings.output, predictor, usable, selection)
+    print(plan_of(job, predictor, tried, settings.workers))
+    if len(usable) < len(sources):
+        raise InputError(
+            f"{len(sources) - len(usable):,} of {len(sources):,} inputs cannot be scored",
+            hint="The plan says why of each: mend them, or leave them out.",
+        )
+    return ExitCode.DONE
+
+
+def _job(
+    settings: ScoreSettings,
+    output: str,
+    predictor: Predictor,
+    sources: Sequence[Scorable],
+    selection: Selection,
+) -> Job:
+    """The run, once its inputs and its output are seen to suit each other."""
+    job = Job(
+        model=settings.model,
+        explain=settings.explain,
+        sources=tuple(sources),
+        output=output,
+        format=settings.format,
+        part_rows=settings.part_rows,
+        selection=selection,
+        passed=check_inputs(sources, predictor, selection, renamed=bool(settings.map)),
+        partition_by=tuple(settings.partition_by),
+        compress=settings.compress,
+    )
+    check_output(job.form(predictor.model), job.passed)
+    return job
+
+
+def _check_no_folders(settings: ScoreSettings, destination: Destination) -> None:
+    if settings.partition_by:
+        raise ConfigurationError(
+            f"--partition-by: the output {destination.address} is a table, which has no folders",
+            hint="Leave it out: a table is partitioned by its own declaration.",
+        )
+
+
+def _finished(settings: ScoreSettings, folder: Folder, output: str) -> Predictions:
     """The manifest of a run that has ended already: to resume it is to see that it is the same one."""
-    manifest = read_manifest(Path(settings.output))
+    manifest = read_manifest(Path(output))
     if not isinstance(manifest, Predictions) or manifest.settings != settings_of(settings):
         raise InputError(
             f"{folder.address}: another run has ended in this folder",
@@ -140,12 +246,16 @@ def _finished(settings: ScoreSettings, folder: Folder) -> Predictions:
     return manifest
 
 
-def _sources(settings: ScoreSettings, predictor: Predictor) -> list[Scorable]:
-    """What the inputs stand for: a folder with a manifest is a snapshot, all else are files."""
-    reading = Reading(settings.ignore_case, settings.delimiter, settings.batch_rows)
-    snapshots = [text for text in settings.input if has_manifest(Path(text))]
-    files = [text for text in settings.input if text not in snapshots]
-    found: list[Scorable] = []
+def _sources(settings: ScoreSettings, predictor: Predictor, selection: Selection) -> list[Scorable]:
+    """What the inputs stand for: databases, snapshots (folders with a manifest), files, lakes' tables."""
+    reading = Reading(
+        settings.ignore_case, settings.delimiter, settings.batch_rows, selection.read, settings.map
+    )
+    wish = settings.wish(settings.input)
+    stored = [text for text in settings.input if not is_database(text) and not is_lake(text)]
+    snapshots = [text for text in stored if has_manifest(Path(text))]
+    files = [text for text in stored if text not in snapshots]
+    found: list[Scorable] = [] if wish is None else [DatabaseRows(wish, reading)]
     for text in snapshots:
         parts = sources_of_snapshot(Path(text), predictor, settings.batch_rows)
         places = {source.place for source in found}
@@ -155,28 +265,31 @@ def _sources(settings: ScoreSettings, predictor: Predictor) -> list[Scorable]:
                 hint="Score them one by one: the same event must not be scored twice in one run.",
             )
         found += parts
-    return found + [FileRows(source, reading) for source in find_sources(files)]
+    found += [FileRows(source, reading) for source in find_sources(files)]
+    lakes = [open_lake(text) for text in settings.input if is_lake(text)]
+    return [*found, *sources_of_lakes(lakes, reading, {source.name for source in found})]
 
 
-def _show(settings: ScoreSettings, manifest: Predictions) -> None:
+def _show(manifest: Predictions, place: str) -> None:
     counts = manifest.counts
     lines = {
         "rows": f"{counts.read:,}",
         "scored": f"{counts.scored:,}",
         "rejected": f"{counts.read - counts.scored:,}",
         **{f"  {reason}": f"{count:,}" for reason, count in counts.rejected.items()},
+        **({"left out": f"{counts.left_out:,}"} if counts.left_out else {}),
         "rows/s": f"{manifest.run.rows_per_second:,.0f}",
         "model": f"{manifest.model.id} {manifest.model.sha256[:12]}",
-        "output": f"{settings.output} ({len(manifest.parts) + len(manifest.rejected)} files)",
+        "output": place,
     }
     show_summary(lines)
 
 
-def _check_error_rate(settings: ScoreSettings, counts: Counts) -> None:
+def _check_error_rate(settings: ScoreSettings, counts: Counts, place: str) -> None:
     rejected = counts.read - counts.scored
     if counts.read and rejected / counts.read > settings.max_error_rate:
         raise AnswerIsNo(
             f"{rejected:,} of {counts.read:,} rows ({rejected / counts.read:.2%}) were rejected,"
             f" more than --max-error-rate {settings.max_error_rate:g} allows",
-            hint=f"Everything is written: see the rejected files in {settings.output} for the reasons.",
+            hint=f"Everything is written: see the rejected rows in {place} for the reasons.",
         )

@@ -18,6 +18,7 @@ from batch.results import (
     read_predictions,
     read_rejections,
 )
+from batch.selection.partitions import values_in
 from batch.sources import ids_of_events
 from shared.dead_letters import Told, told_by
 from shared.errors import InputError
@@ -135,7 +136,12 @@ def _in_folder(folder: Path, on: JoinColumn) -> tuple[Iterator[pa.Table], Iterat
         raise InputError(
             f"{folder}: it holds a snapshot, not predictions", hint="Score it first: python -m batch score."
         )
-    predictions = (table for part in manifest.parts for table in read_predictions(folder / part.file, on))
+    decision = manifest.model.decision
+    predictions = (
+        table
+        for part in manifest.parts
+        for table in read_predictions(folder / part.file, on, decision, values_in(part.file))
+    )
     rejections = (table for part in manifest.rejected for table in read_rejections(folder / part.file, on))
     return predictions, rejections
 

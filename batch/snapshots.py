@@ -125,6 +125,8 @@ def sources_of_snapshot(folder: Path, predictor: Predictor, batch_rows: int) -> 
 class SnapshotRows(StoredRows):
     """The rows of one part of a snapshot: a row's position is that of its record on the topic."""
 
+    renames = False
+
     def __init__(
         self, folder: Path, topic: str, part: PartFile, *, by_columns: bool, batch_rows: int
     ) -> None:
@@ -159,8 +161,7 @@ class SnapshotRows(StoredRows):
 
     def score(self, predictor: Predictor, chunk: Chunk) -> Scored:
         """Scores the rows with parsed inputs by columns, and the others from their events' bytes."""
-        batch = chunk.batch
-        offsets = batch.column("offset")  # type: ignore[union-attr] # a snapshot's parts are columns
+        batch, offsets = chunk.batch, _column(chunk, "offset")
         outcome, ids = self._outcome(predictor, batch)
         positions = self._positions(offsets.take(pa.array([r.row for r in outcome.rejections], pa.int64())))
         return Scored(
@@ -170,6 +171,19 @@ class SnapshotRows(StoredRows):
             self._positions(offsets.take(pa.array(outcome.rows))),
             rejected_table(outcome, positions, ids),
         )
+
+    def events(self, chunk: Chunk) -> pa.Array | None:
+        """The records' values."""
+        return _column(chunk, "value")
+
+    def numbers(self, chunk: Chunk) -> npt.NDArray[np.int64]:
+        """The records' offsets."""
+        offsets: npt.NDArray[np.int64] = _column(chunk, "offset").to_numpy()
+        return offsets
+
+    def indices(self, chunk: Chunk, outcome: Outcome) -> npt.NDArray[np.int64]:  # noqa: ARG002 - known already
+        """The outcome's own row numbers: it counts the chunk's rows."""
+        return outcome.rows
 
     def _outcome(self, predictor: Predictor, batch: Any) -> tuple[Outcome, Ids]:
         values, schema = batch.column("value"), predictor.model.schema
@@ -187,6 +201,10 @@ class SnapshotRows(StoredRows):
 
     def _positions(self, offsets: pa.Array) -> pa.StringArray:
         return pc.binary_join_element_wise(self.place, pc.cast(offsets, pa.string()), "/")
+
+
+def _column(chunk: Chunk, name: str) -> pa.Array:
+    return chunk.batch.column(name)  # type: ignore[union-attr] # a snapshot's parts are columns
 
 
 def _score_inputs(predictor: Predictor, rows: pa.StructArray) -> Outcome:

@@ -2,10 +2,12 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
@@ -39,6 +41,7 @@ class Scored:
         outcome: What became of them; its row numbers are those of the source.
         ids: The prediction id of each scored row.
         rejected: The rejected rows, as REJECTED_SCHEMA says.
+        passed: The columns of the source that go along with the scored rows.
     """
 
     place: str
@@ -46,6 +49,7 @@ class Scored:
     outcome: Outcome
     ids: pa.StringArray
     rejected: pa.RecordBatch
+    passed: Sequence[pa.Array] = ()
 
 
 class Scorable(ABC):
@@ -56,6 +60,7 @@ class Scorable(ABC):
         place: What the ledger knows its rows by.
         format: How it is read, for the manifest.
         sha256: The digest that it must have; None when any will do.
+        renames: Whether its columns can be read under other names.
         resumable: Whether an interrupted run can read the same rows again.
         by_events: Whether its rows are JSON events, which Python reads and not Arrow.
         shape: What its rows consist of: sources of one shape may share a part.
@@ -65,6 +70,7 @@ class Scorable(ABC):
     place: str
     format: str
     sha256: str | None = None
+    renames: bool = True
     resumable: bool = True
     by_events: bool = False
     shape: tuple[str, ...] = ()
@@ -108,6 +114,22 @@ class Scorable(ABC):
     def score(self, predictor: Predictor, chunk: Chunk) -> Scored:
         """What becomes of a chunk."""
 
+    def head(self, predictor: Predictor) -> Chunk | None:
+        """Its first rows, which show their columns' types; None when it has none."""
+        return next(self.chunks(predictor), None)
+
+    def events(self, chunk: Chunk) -> pa.Array | None:  # noqa: ARG002 - for others
+        """The events of a chunk's rows where they stand in a column; None elsewhere."""
+        return None
+
+    def numbers(self, chunk: Chunk) -> npt.NDArray[np.int64]:
+        """The numbers by which `place` knows a chunk's rows."""
+        return chunk.rows
+
+    def indices(self, chunk: Chunk, outcome: Outcome) -> npt.NDArray[np.int64]:
+        """The index in a chunk of each row of it that was scored."""
+        return np.searchsorted(chunk.rows, outcome.rows)
+
     @abstractmethod
     def digest(self) -> str:
         """The SHA-256 of its content; of a source that is not resumable, of what was read of it.
@@ -125,11 +147,15 @@ class Reading:
         ignore_case: Whether a column matches an input's name in another case.
         delimiter: What separates the fields of a CSV file.
         batch_rows: How many rows are scored at once.
+        further: Columns to read besides the model's inputs; a source without one of them is refused.
+        names: By input, the column that it is read from where that is called otherwise.
     """
 
     ignore_case: bool = False
     delimiter: str = ","
     batch_rows: int = 65_536
+    further: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 class StoredRows(Scorable):
@@ -165,20 +191,23 @@ class FileRows(StoredRows):
         self._reading = reading
         form = format_of(self.file)
         self.format, self.by_events = form.name, form.events
+        self.renames = not form.events
         self.shape = (form.name,)
 
     def _wanted(self, predictor: Predictor) -> dict[str, Any]:
         schema = predictor.model.schema
         needed = [schema.key, *(feature.name for feature in schema.features if feature.required)]
+        reading = self._reading
         return {
-            "columns": schema.fields,
+            "columns": [*schema.fields, *reading.further],
             # A strict model must see the columns that it does not know.
             "others": schema.strict,
-            "required": needed,
+            "required": [*needed, *reading.further, *reading.names],
             "categories": [feature.name for feature in schema.features if feature.type == "category"],
-            "ignore_case": self._reading.ignore_case,
-            "delimiter": self._reading.delimiter,
-            "batch_rows": self._reading.batch_rows,
+            "ignore_case": reading.ignore_case,
+            "delimiter": reading.delimiter,
+            "batch_rows": reading.batch_rows,
+            "names": reading.names,
         }
 
     def check(self, predictor: Predictor) -> None:

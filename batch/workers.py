@@ -27,7 +27,13 @@ Pending = Sequence[tuple[Piece, FinishedPart | None]]
 
 
 def score_pieces(
-    job: Job, predictor: Predictor, folder: Folder, pending: Pending, report: Report, workers: int
+    job: Job,
+    predictor: Predictor,
+    folder: Folder,
+    pending: Pending,
+    report: Report,
+    workers: int,
+    room: int | None = None,
 ) -> None:
     """Scores all pieces; which worker has which changes no byte of the results.
 
@@ -38,15 +44,17 @@ def score_pieces(
         pending: The pieces, each with the last part of it that is finished already.
         report: Told of progress and of finished parts; called by several threads, one at a time for a piece.
         workers: How many pieces are scored at once.
+        room: How many rows may be scored, the first ones; None: all of them.
 
     Raises:
         TandemError: A piece cannot be scored, or a worker was killed.
     """
-    workers = min(workers, len(pending))
+    # The first rows are known only once those before them are.
+    workers = min(workers, len(pending)) if room is None else 1
     if workers > 1 and isinstance(folder, LocalFolder) and _worth_processes(job, pending, workers):
         _by_processes(job, folder, pending, report, workers)
     else:
-        _by_threads(job, predictor, folder, pending, report, workers)
+        _by_threads(job, predictor, folder, pending, report, workers, room)
 
 
 def _worth_processes(job: Job, pending: Pending, workers: int) -> bool:
@@ -63,10 +71,16 @@ def _worth_processes(job: Job, pending: Pending, workers: int) -> bool:
 
 
 def _by_threads(
-    job: Job, predictor: Predictor, folder: Folder, pending: Pending, report: Report, workers: int
+    job: Job,
+    predictor: Predictor,
+    folder: Folder,
+    pending: Pending,
+    report: Report,
+    workers: int,
+    room: int | None,
 ) -> None:
     stop = threading.Event()
-    scorer = PieceScorer(job, predictor, folder, stop.is_set, overlapped=workers <= 1)
+    scorer = PieceScorer(job, predictor, folder, stop.is_set, overlapped=workers <= 1, room=room)
     if workers <= 1:
         for piece, done in pending:
             scorer.score(piece, report, done)

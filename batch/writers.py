@@ -1,214 +1,23 @@
-"""Results as files: a new output format is one class here and one entry in OUTPUT_FORMATS.
+"""Results as files of a folder.
 
 Rows are written in groups and parts of fixed size, so that a file's bytes do not depend on the batches in
 which its rows were scored.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import ClassVar, Final, Self
+from typing import Final, Self
 
-import msgspec
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 
 from batch.folder import Folder, HashedFile
 from batch.manifest import PartFile
-from shared.models.directory import Model
-from shared.predict import Outcome
-from shared.predictions import PredictionEncoder, contribution_lists, prediction_schema, predictions_table
+from batch.selection.partitions import shares_of
+from batch.sinks import Sink
 
 ROWS_PER_GROUP: Final = 131_072
 ROWS_PER_PART: Final = 4 * ROWS_PER_GROUP
-
-_LINES: Final = pa.schema([pa.field("line", pa.binary(), nullable=False)])
-
-
-class Sink(ABC):
-    """An open file that takes rows."""
-
-    @abstractmethod
-    def write(self, rows: pa.Table) -> None:
-        """Adds rows."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Ends the file; its underlying file stays open."""
-
-
-class OutputFormat(ABC):
-    """How predictions and rejected rows are written to files."""
-
-    name: ClassVar[str]
-
-    def __init__(self, model: Model, *, explained: bool = False) -> None:
-        """Makes the format for one run.
-
-        Args:
-            model: The model that scores.
-            explained: Whether its predictions have contributions.
-        """
-        self.model = model
-        self._explained = explained
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of a prediction, as `predictions` gives them."""
-        return prediction_schema(self.model, explained=self._explained)
-
-    def predictions(self, outcome: Outcome, ids: pa.StringArray) -> pa.RecordBatch:
-        """The predictions of an outcome as the rows of a sink.
-
-        Args:
-            outcome: What the predictor made of a batch.
-            ids: The prediction id of each scored row.
-        """
-        return predictions_table(self.model, outcome, ids)
-
-    def rejections(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Rejected rows as the rows of a sink."""
-        return rows
-
-    @abstractmethod
-    def open(self, file: HashedFile, schema: pa.Schema) -> Sink:
-        """Begins a file."""
-
-
-class ParquetOutput(OutputFormat):
-    """Parquet, compressed with zstd; only columns of repeated values get a dictionary."""
-
-    name: ClassVar[str] = "parquet"
-
-    def open(self, file: HashedFile, schema: pa.Schema) -> Sink:
-        """Begins a Parquet file."""
-        return ParquetSink(file, schema)
-
-
-class CsvOutput(OutputFormat):
-    """CSV with a header; numbers in a form that reads back to the same float64, null as nothing.
-
-    A cell holds no list: contributions are the JSON text that the stream would write for them.
-    """
-
-    name: ClassVar[str] = "csv"
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of a prediction, none of them a list."""
-        schema = super().schema
-        if not self._explained:
-            return schema
-        place = schema.get_field_index("contributions")
-        return schema.set(place, schema.field(place).with_type(pa.string()))
-
-    def predictions(self, outcome: Outcome, ids: pa.StringArray) -> pa.RecordBatch:
-        """The predictions, their contributions as text."""
-        rows = super().predictions(outcome, ids)
-        if outcome.explanations is None:
-            return rows
-        features = [feature.name for feature in self.model.schema.features]
-        texts = map(msgspec.json.encode, contribution_lists(features, outcome.explanations))
-        place = rows.schema.get_field_index("contributions")
-        column = pa.array([text.decode() for text in texts], pa.string())
-        return rows.set_column(place, self.schema.field(place), column)
-
-    def open(self, file: HashedFile, schema: pa.Schema) -> Sink:
-        """Begins a CSV file with its header."""
-        return _CsvSink(file, schema)
-
-
-class NdjsonOutput(OutputFormat):
-    """One JSON object a line: the very bytes that the stream would write for the prediction."""
-
-    name: ClassVar[str] = "ndjson"
-
-    def __init__(self, model: Model, *, explained: bool = False) -> None:
-        super().__init__(model, explained=explained)
-        self._encoder = PredictionEncoder(model)
-
-    def predictions(self, outcome: Outcome, ids: pa.StringArray) -> pa.RecordBatch:
-        """The predictions as lines."""
-        return _lines(self._encoder.encode(outcome, "", ids.to_pylist()))
-
-    def rejections(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """The rejected rows as lines; a field without a value is left out."""
-        objects = [
-            {name: value for name, value in row.items() if value is not None} for row in rows.to_pylist()
-        ]
-        return _lines([msgspec.json.encode(item) for item in objects])
-
-    def open(self, file: HashedFile, schema: pa.Schema) -> Sink:  # noqa: ARG002 - lines have no schema
-        """Begins a file of lines."""
-        return _LineSink(file)
-
-
-OUTPUT_FORMATS: Final[dict[str, type[OutputFormat]]] = {
-    form.name: form for form in (ParquetOutput, CsvOutput, NdjsonOutput)
-}
-
-
-def _lines(lines: list[bytes]) -> pa.RecordBatch:
-    return pa.record_batch([pa.array(lines, pa.binary())], schema=_LINES)
-
-
-class ParquetSink(Sink):
-    """A Parquet file.
-
-    Args:
-        file: Where to write.
-        schema: Its columns; those that are dictionaries there are written with one.
-    """
-
-    def __init__(self, file: HashedFile, schema: pa.Schema) -> None:
-        repeated = [
-            field.name
-            for field in schema
-            if pa.types.is_dictionary(field.type) or field.name in ("reason", "threshold")
-        ]
-        self._writer = pq.ParquetWriter(
-            file, schema, compression="zstd", use_dictionary=repeated or False, store_schema=True
-        )
-
-    def write(self, rows: pa.Table) -> None:
-        """Adds rows as a group of their own."""
-        self._writer.write_table(rows, row_group_size=rows.num_rows)
-
-    def close(self) -> None:
-        """Writes the footer."""
-        self._writer.close()
-
-
-class _CsvSink(Sink):
-    def __init__(self, file: HashedFile, schema: pa.Schema) -> None:
-        plain = pa.schema(
-            [
-                field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-                for field in schema
-            ]
-        )
-        self._schema = plain
-        self._file = pa.PythonFile(file, mode="w")
-        self._writer = arrow_csv.CSVWriter(self._file, plain)
-
-    def write(self, rows: pa.Table) -> None:
-        self._writer.write_table(rows.cast(self._schema))
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _LineSink(Sink):
-    def __init__(self, file: HashedFile) -> None:
-        self._file = file
-
-    def write(self, rows: pa.Table) -> None:
-        self._file.write(b"\n".join([*rows.column(0).to_pylist(), b""]))
-
-    def close(self) -> None:
-        pass
 
 
 class FileWriter:
@@ -284,6 +93,52 @@ class FileWriter:
             self._file = self._open.enter_context(self._folder.new_file(self._name))
             self._sink = self._begin(self._file)
         self._sink.write(table.slice(0, count))
+
+
+class PartitionWriter:
+    """Writes the rows of a part to a file in each folder that their values name, once all of them are there.
+
+    Args:
+        folder: Where to write.
+        name: The files' name.
+        begin: Begins one of them.
+        partition_by: The columns whose values name the folders; the files do not hold them.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        name: str,
+        begin: Callable[[HashedFile], Sink],
+        partition_by: Sequence[str],
+    ) -> None:
+        self._folder, self._name, self._begin, self._partition_by = folder, name, begin, partition_by
+        self._waiting: list[pa.RecordBatch] = []
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Adds rows."""
+        if rows.num_rows:
+            self._waiting.append(rows)
+
+    def finish(self) -> list[PartFile]:
+        """Stores the files.
+
+        Returns:
+            Their entries, by folder.
+
+        Raises:
+            InputError: The rows have too many values, or one that is too long for a name.
+        """
+        if not self._waiting:
+            return []
+        files = []
+        for share in shares_of(pa.Table.from_batches(self._waiting), self._partition_by):
+            with FileWriter(self._folder, f"{share.folder}/{self._name}", self._begin) as writer:
+                for rows in share.rows.to_batches():
+                    writer.write(rows)
+                files += writer.finish()
+        self._waiting = []
+        return files
 
 
 class PartWriter:

@@ -51,6 +51,10 @@ class Fields(ABC):
             places: Which rows, by their index; none of them was rejected.
         """
 
+    @abstractmethod
+    def type_of(self, name: str) -> pa.DataType:
+        """The type that `values` has."""
+
     def readable(self) -> npt.NDArray[np.bool_] | None:
         """Which rows could be read at all; None when all of them could."""
         return None
@@ -74,7 +78,11 @@ class TypedFields(Fields):
     def values(self, name: str, places: npt.NDArray[np.int64]) -> pa.Array:
         """The column as its values, dictionaries resolved."""
         found = without_dictionary(self._column(name).take(pa.array(places)))
-        return found.cast(passed_type(found.type))
+        return found.cast(_passed_type(found.type))
+
+    def type_of(self, name: str) -> pa.DataType:
+        """The column's type; that of its values for a dictionary, and string for every text."""
+        return _passed_type(self._column(name).type)
 
     def _column(self, name: str) -> pa.Array:
         # Of a repeated name the last counts, as it does for the validator.
@@ -104,10 +112,14 @@ class TextFields(TypedFields):
     def values(self, name: str, places: npt.NDArray[np.int64]) -> pa.Array:
         """The cells by their declared type; as text where none is declared."""
         cells = blank_to_null(self._column(name).take(pa.array(places)))
-        declared = declared_type(self._schema, self._known_as.get(name, name))
+        declared = _declared(self._schema, self._known_as.get(name, name))
         if declared == "integer" and self._known_as.get(name, name) == self._schema.key:
             return read_whole(cells)[0]
         return _read(cells, declared)
+
+    def type_of(self, name: str) -> pa.DataType:
+        """The declared type; string where none is declared."""
+        return _declared_type(self._schema, self._known_as.get(name, name))
 
 
 _DECLARED: Final[Mapping[Kind, InputType | Literal["whole"]]] = {
@@ -193,12 +205,16 @@ class EventFields(Fields):
     def values(self, name: str, places: npt.NDArray[np.int64]) -> pa.Array:
         """The values by their declared type; where none is declared, texts, and of others their JSON text."""
         texts = self._texts(name, [self._rows[place] for place in places.tolist()])
-        declared = declared_type(self._reader.schema, name)
+        declared = _declared(self._reader.schema, name)
         if declared in ("number", "integer", "boolean"):
             if declared == "integer" and name == self._reader.schema.key:
                 return _typed(texts, "whole")
             return _typed(texts, "boolean" if declared == "boolean" else "number").cast(_TYPES[declared])
         return pa.array(list(map(_as_text, texts)), pa.string())
+
+    def type_of(self, name: str) -> pa.DataType:
+        """The declared type; string where none is declared."""
+        return _declared_type(self._reader.schema, name)
 
     def _texts(self, name: str, rows: Sequence[tuple[bytes, ...] | None]) -> list[bytes]:
         place = self._reader.places[name]
@@ -249,20 +265,17 @@ _JSON: Final[Mapping[Kind, tuple[Callable[[bytes], Any], pa.DataType]]] = {
 }
 
 
-def declared_type(schema: Schema, name: str) -> InputType | None:
-    """The type that a model declares of a field; None where it declares none."""
+def _declared(schema: Schema, name: str) -> InputType | None:
     if name == schema.key:
         return schema.key_type
     return next((feature.type for feature in schema.features if feature.name == name), None)
 
 
-def untyped_field(schema: Schema, name: str) -> pa.DataType:
-    """The type that a field of text or JSON is handed on with."""
-    return _TYPES.get(declared_type(schema, name) or "", pa.string())
+def _declared_type(schema: Schema, name: str) -> pa.DataType:
+    return _TYPES.get(_declared(schema, name) or "", pa.string())
 
 
-def passed_type(found: pa.DataType) -> pa.DataType:
-    """The type that a typed column is handed on with: dictionaries as their values, texts as string."""
+def _passed_type(found: pa.DataType) -> pa.DataType:
     if pt.is_dictionary(found):
         found = found.value_type
     return pa.string() if pt.is_large_string(found) or pt.is_string_view(found) else found

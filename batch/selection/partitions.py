@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -120,6 +121,16 @@ def _folder(values: dict[str, str | None]) -> str:
                 hint=f"A name has at most {_LONGEST_NAME}: part the predictions by another column.",
             )
     return "/".join(levels)
+
+
+def values_in(file: str) -> dict[str, str | None]:
+    """What the names of a file's folders say: the text of each value by column.
+
+    Args:
+        file: Its path in the folder of results: `plan=pro/churn=true/part-00000-0000.parquet`.
+    """
+    pairs = (level.partition("=")[::2] for level in file.split("/")[:-1])
+    return {unquote(name): None if value == NO_VALUE else unquote(value) for name, value in pairs}
 
 
 def escaped(text: str) -> str:

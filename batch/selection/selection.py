@@ -10,6 +10,7 @@ import pyarrow as pa
 from batch.selection.conditions import Condition
 from batch.selection.fields import EventFields, EventReader, Fields, TextFields, TypedFields
 from batch.selection.sample import Sample
+from batch.sources import Scorable, Scored
 from shared.errors import ConfigurationError
 from shared.files import Chunk
 from shared.schema import Schema
@@ -41,9 +42,9 @@ class Selection:
         return list(dict.fromkeys([*(self.where.columns if self.where else ()), *self.columns]))
 
     @property
-    def everything(self) -> bool:
-        """Whether all rows are scored."""
-        return self.where is None and self.sample is None and self.limit is None
+    def read(self) -> tuple[str, ...]:
+        """What these columns are called in what is read."""
+        return tuple(dict.fromkeys(self.known_as.get(name, name) for name in self.named))
 
 
 class Selector:
@@ -58,18 +59,14 @@ class Selector:
         self._selection, self._schema = selection, schema
         self._reader = EventReader(selection.named, schema)
 
-    def pick(
-        self, chunk: Chunk, place: str, numbers: npt.NDArray[np.int64], events: pa.Array | None = None
-    ) -> Chunk:
+    def pick(self, chunk: Chunk, source: Scorable) -> Chunk:
         """The rows of a chunk that are selected; of those that the format refuses, the ones in the sample.
 
         A row that cannot be read at all has no fields to ask for: it is kept, so that it is rejected.
 
         Args:
             chunk: The rows.
-            place: What they are known by, for the sample.
-            numbers: Their numbers, for the sample.
-            events: The rows' events, where they stand in a column.
+            source: What they were read from.
 
         Raises:
             ConfigurationError: A column's type does not go with what it is compared with.
@@ -77,33 +74,32 @@ class Selector:
         selection = self._selection
         keep = np.ones(len(chunk.rows), np.bool_)
         if selection.sample is not None:
-            keep &= selection.sample.holds(place, numbers)
+            keep &= selection.sample.holds(source.place, source.numbers(chunk))
             refused = np.array([rejection.row for rejection in chunk.rejections], np.int64)
-            drawn = selection.sample.holds(place, refused).tolist()
+            drawn = selection.sample.holds(source.place, refused).tolist()
             rejections = [one for one, is_in in zip(chunk.rejections, drawn, strict=True) if is_in]
             chunk = replace(chunk, rejections=rejections)
         if selection.where is not None:
-            keep &= self._answers(selection.where, self.fields(chunk, events))
+            keep &= self._answers(selection.where, self.fields(chunk, source))
         return chunk if keep.all() else _kept(chunk, keep)
 
-    def passed(
-        self, chunk: Chunk, places: npt.NDArray[np.int64], schema: pa.Schema, events: pa.Array | None = None
-    ) -> list[pa.Array]:
-        """The columns that go along with the predictions of some rows of a chunk.
+    def passed(self, chunk: Chunk, source: Scorable, scored: Scored, schema: pa.Schema) -> list[pa.Array]:
+        """The columns that go along with the predictions of a chunk.
 
         Args:
             chunk: The rows.
-            places: The index of each row that was scored.
+            source: What they were read from.
+            scored: What became of them.
             schema: The columns.
-            events: The rows' events, where they stand in a column.
         """
         if not len(schema):
             return []
-        fields = self.fields(chunk, events)
-        return [fields.values(column.name, places).cast(column.type) for column in schema]
+        fields, indices = self.fields(chunk, source), source.indices(chunk, scored.outcome)
+        return [fields.values(column.name, indices).cast(column.type) for column in schema]
 
-    def fields(self, chunk: Chunk, events: pa.Array | None = None) -> Fields:
+    def fields(self, chunk: Chunk, source: Scorable) -> Fields:
         """The fields of a chunk's rows by name."""
+        events = source.events(chunk)
         if chunk.values is not None:
             return EventFields(chunk.values, self._reader)
         if events is not None:

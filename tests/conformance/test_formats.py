@@ -14,7 +14,7 @@ import pytest
 
 from batch.__main__ import main
 from batch.compare import CompareSettings, compare
-from batch.writers import OUTPUT_FORMATS
+from batch.outputs import OUTPUT_FORMATS
 from producer.rows import FileRows
 from shared.errors import ExitCode
 from shared.files import FORMATS

@@ -12,7 +12,7 @@ import pytest
 
 from batch.__main__ import main
 from batch.explained import EXPLANATION, explained_alike, explanations_of
-from batch.writers import OUTPUT_FORMATS
+from batch.outputs import OUTPUT_FORMATS
 from shared.errors import ExitCode
 from shared.models.directory import RESERVED_OUTPUTS
 from shared.predict import Predictor

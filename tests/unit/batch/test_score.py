@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.__main__ import main
-from batch.manifest import MANIFEST_FILE, read_manifest
+from batch.manifest import MANIFEST_FILE, Counts, read_manifest
 from batch.score import ScoreSettings
 from shared.deadline import Deadline
 from shared.errors import ExitCode, InputError
@@ -97,7 +97,7 @@ def test_the_manifest_says_what_was_read_scored_and_written(tmp_path: Path, scor
         ("c/rows.ndjson", "ndjson", 0),
     ]
     assert manifest.inputs[0].size == (tmp_path / "data/a/rows.csv").stat().st_size
-    assert manifest.counts.model_dump() == {"read": 9, "scored": 8, "rejected": {"missing_field": 1}}
+    assert manifest.counts == Counts(read=9, scored=8, rejected={"missing_field": 1})
     assert manifest.ledger["a/rows.csv"].rejected == {"missing_field": 1}
     assert manifest.ledger["c/rows.ndjson"].read == 0
     assert [(part.file, part.rows) for part in manifest.parts] == [

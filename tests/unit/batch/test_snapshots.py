@@ -10,9 +10,10 @@ import pytest
 from batch.__main__ import main
 from batch.export import record_batch
 from batch.folder import LocalFolder
-from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, write_manifest
+from batch.manifest import Column, Counts, ModelUsed, PartitionRange, Run, Snapshot, write_manifest
+from batch.sinks import ParquetSink
 from batch.snapshots import INPUTS, SnapshotRows, snapshot_schema, sources_of_snapshot
-from batch.writers import ParquetSink, PartWriter
+from batch.writers import PartWriter
 from shared.errors import ExitCode, InputError
 from shared.kafka.columns import RecordColumns
 from shared.predict import Predictor
@@ -135,11 +136,11 @@ def test_a_snapshot_scores_alike_with_and_without_parsed_inputs(
         for row, reason in ((3, "wrong_type"), (4, "not_json"), (5, "tombstone"), (6, "unknown_category"))
     }
     manifest = manifest_of(parsed)
-    assert manifest.ledger["customers/1"].model_dump() == {
-        "read": 8,
-        "scored": 4,
-        "rejected": {"not_json": 1, "tombstone": 1, "unknown_category": 1, "wrong_type": 1},
-    }
+    assert manifest.ledger["customers/1"] == Counts(
+        read=8,
+        scored=4,
+        rejected={"not_json": 1, "tombstone": 1, "unknown_category": 1, "wrong_type": 1},
+    )
 
 
 def test_inputs_parsed_for_another_declaration_are_not_used(tmp_path: Path, model: Path) -> None:

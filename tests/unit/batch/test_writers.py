@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from batch.folder import LocalFolder
 from batch.manifest import PartFile
-from batch.writers import OUTPUT_FORMATS, OutputFormat, ParquetSink, PartWriter
+from batch.outputs import OUTPUT_FORMATS, OutputFormat
+from batch.sinks import ParquetSink
+from batch.writers import PartWriter
 from shared.predict import Outcome, Predictor
 from tests.support.models import linear_model
 
@@ -106,6 +108,8 @@ def test_numbers_read_back_to_the_same_bits(
         elif path.suffix == ".csv":
             options = arrow_csv.ParseOptions(newlines_in_values=True)
             read = arrow_csv.read_csv(path, parse_options=options).column("score").to_pylist()
+        elif path.suffix == ".arrow":
+            read = pa.ipc.open_file(path).read_all().column("score").to_pylist()
         else:
             read = pq.read_table(path).column("score").to_pylist()
         assert np.array(read, np.float64).view(np.int64).tolist() == bits
