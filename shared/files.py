@@ -1,4 +1,4 @@
-"""Rows of files, for the batch scorer and the producer: CSV, NDJSON and Parquet in bounded memory."""
+"""Rows of files, for the batch scorer and the producer: CSV, NDJSON, Parquet and Arrow in bounded memory."""
 
 import glob
 import os
@@ -91,10 +91,18 @@ def read_file(  # noqa: PLR0913 - each of them is optional
     """
     wanted = Wanted(columns, others, required, categories, ignore_case, delimiter, batch_rows, names)
     stored = stored_file(file)
+    seen = 0
     try:
-        yield from format_of(stored).read(stored, wanted, split, skip)
+        for chunk in format_of(stored).read(stored, wanted, split, skip):
+            seen += len(chunk.rows) + len(chunk.rejections)
+            yield chunk
     except _DAMAGE as error:
         raise _unreadable(stored, error) from error
+    if split is not None and split.rows is not None and seen != max(0, split.rows - skip):
+        raise InputError(
+            f"{stored}: the file was changed while it was read: rows are no longer where they were",
+            hint="Score it again once it is whole.",
+        )
 
 
 def check_file(file: StoredFile | Path, **wanted: Any) -> None:

@@ -35,15 +35,16 @@ class RowEnds:
         self._before_quote = np.isin(np.arange(256), [ord(delimiter), _FEED, _QUOTE])
         apart = re.escape(delimiter.encode())
         field = rb'(?:"[^"]*+(?:""[^"]*+)*+"|(?!"))[^%b\r\n]*+' % apart
-        self._row = re.compile(rb"%b(?:%b%b)*+(?:\r\n|\r(?=[^\n])|\n)" % (field, apart, field))
+        row = rb"%b(?:%b%b)*+(?:\r\n|\r(?=[^\n])|\n)" % (field, apart, field)
+        self._row, self._rows = re.compile(row), re.compile(rb"(?:%b)*+" % row)
 
     def last(self, block: bytes) -> int:
         """How many bytes the whole rows at the beginning of a block are."""
         codes = np.frombuffer(block, np.uint8)
         quotes = np.flatnonzero(codes == _QUOTE) if b'"' in block else np.empty(0, np.int64)
         if not self._regular(block, codes, quotes):
-            ends = self._one_by_one(block)
-            return int(ends[-1]) if len(ends) else 0
+            rows = self._rows.match(block)
+            return rows.end() if rows else 0
         end = block.rfind(b"\n") + 1
         while end and (before := int(np.searchsorted(quotes, end))) % 2:
             end = block.rfind(b"\n", 0, int(quotes[before - 1])) + 1

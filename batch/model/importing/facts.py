@@ -12,12 +12,11 @@ import pyarrow.types as pt
 
 from shared.cells import blank_to_null, read_cell, read_id
 from shared.errors import InputError
-from shared.files import read_file
+from shared.files import format_of, read_file
 from shared.schema import MAX_SAFE_INTEGER, InputType, Schema
 
 #: Rows that are read of a sample at most: enough to see its categories, and soon scored.
 MOST_ROWS: Final = 100_000
-_TEXT_FORMATS: Final = (".ndjson", ".jsonl", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +61,13 @@ class Facts:
 
 
 def read_table(path: Path, delimiter: str = ",") -> Table:
-    """Reads the first rows of a CSV or Parquet file.
+    """Reads the first rows of a file of columns.
 
     Raises:
-        InputError: It cannot be read, holds no row, or is of another format.
+        InputError: It cannot be read, holds no row, or holds JSON events.
     """
-    if path.suffix.lower() in _TEXT_FORMATS:
-        raise InputError(f"{path}: a sample is CSV or Parquet", hint="Give a file of columns.")
+    if format_of(path).events:
+        raise InputError(f"{path}: a sample has columns", hint="Give CSV, Parquet or Arrow.")
     chunks = read_file(path, delimiter=delimiter)
     batches, text, rows = [], False, 0
     for chunk in islice(chunks, MOST_ROWS):
