@@ -29,6 +29,7 @@ _WIDER: Final = {
     pa.uint8(): pa.int16(),
     pa.uint16(): pa.int32(),
     pa.uint32(): pa.int64(),
+    pa.uint64(): pa.decimal128(20, 0),
     pa.float16(): pa.float32(),
 }
 

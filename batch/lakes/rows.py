@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from batch.lakes.base import DataFile, Lake, LakeFile
+from batch.lakes.base import DataFile, Lake, LakeFile, Rows
 from batch.sources import FileRows, Reading
 from shared.errors import InputError
 from shared.formats.base import Chunk, Split, Wanted, choose_columns
-from shared.formats.runs import runs
+from shared.formats.runs import pick, runs
 from shared.formats.utf8 import split_invalid_utf8
 from shared.predict import Predictor
 from shared.storage import FileState
@@ -99,6 +99,21 @@ class LakeRows(FileRows):
                 done = min(1.0, (first - split.first) / total)
                 yield Chunk(kept_rows, kept, rejections=rejections, done=done)
 
+    def originals(self, split: Split, rows: Rows) -> Iterator[pa.RecordBatch]:
+        """Rows of a split as the table has them, with all its columns.
+
+        Args:
+            split: Where they are.
+            rows: Their numbers, ascending.
+        """
+        with self._told(), self._lake.open(self._file.name, self._lake.columns, ()) as opened:
+            first = split.first
+            for batch in opened.batches(split.begin, split.end, 0, self._reading.batch_rows):
+                picked = pick(batch, first, rows)
+                first += batch.num_rows
+                if picked is not None:
+                    yield picked
+
     @contextmanager
     def _opened(self, predictor: Predictor) -> Iterator[LakeFile]:
         """The file, with what the model wants of it."""
@@ -107,9 +122,14 @@ class LakeRows(FileRows):
         chosen = choose_columns(self._lake.address, found, wanted)
         names = {found[place]: name for place, name in chosen.items()}
         repeated = {column for column, name in names.items() if name in wanted.categories}
+        with self._told(), self._lake.open(self._file.name, list(names), repeated) as opened:
+            yield _renamed(opened, list(names.values()))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns what goes wrong with the file into sentences."""
         try:
-            with self._lake.open(self._file.name, list(names), repeated) as opened:
-                yield _renamed(opened, list(names.values()))
+            yield
         except (OSError, pa.ArrowException) as error:
             said = str(error).strip().splitlines()[:1] or [type(error).__name__]
             raise InputError(
