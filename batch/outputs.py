@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from batch.folder import HashedFile
+from batch.rejected_rows import as_cells, as_lines
 from batch.sinks import (
     COMPRESSED_SUFFIXES,
     ArrowSink,
@@ -148,6 +149,10 @@ class CsvOutput(OutputFormat):
             columns[place] = pa.array([text.decode() for text in texts], pa.string())
         return pa.record_batch(columns, schema=self.schema)
 
+    def rejections(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Rejected rows, their values as text where a cell has no other form."""
+        return as_cells(rows)
+
     def open(self, file: HashedFile, schema: pa.Schema) -> Sink:
         """Begins a CSV file with its header."""
         return CsvSink(file, schema, self._compress)
@@ -184,10 +189,7 @@ class NdjsonOutput(OutputFormat):
 
     def rejections(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rejected rows as lines; a field without a value is left out."""
-        objects = [
-            {name: value for name, value in row.items() if value is not None} for row in rows.to_pylist()
-        ]
-        return _lines([msgspec.json.encode(item) for item in objects])
+        return _lines(as_lines(rows))
 
     def open(self, file: HashedFile, schema: pa.Schema) -> Sink:  # noqa: ARG002 - lines have no schema
         """Begins a file of lines."""

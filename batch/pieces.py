@@ -19,9 +19,10 @@ from batch.job import Job, Piece
 from batch.manifest import Counts, PartFile
 from batch.outputs import OutputFormat
 from batch.pipeline import ahead
+from batch.quarantine import Quarantine
 from batch.selection.selection import Selector
 from batch.sinks import Sink
-from batch.sources import REJECTED_SCHEMA, Scored
+from batch.sources import Scorable, Scored
 from batch.writers import FileWriter, PartitionWriter
 from shared.formats.base import Chunk, Split
 from shared.ledger import Ledger
@@ -99,6 +100,7 @@ class _Read:
     Attributes:
         part: The number of the part in the piece.
         source: Which source it is from.
+        split: Which split of it.
         first: The number of its first row.
         end: The row after its last.
         size: How many bytes of the input it stands for.
@@ -108,6 +110,7 @@ class _Read:
 
     part: int
     source: int
+    split: Split
     first: int
     end: int
     size: float
@@ -160,7 +163,7 @@ class PieceScorer:
         for begun in chunks:
             with _PartInProgress(self._folder, self._form, piece, begun[0][0].part) as part:
                 for (read, scored), following in chain([begun], chunks):
-                    part.write(read, scored)
+                    part.write(self._job.sources[read.source], read, scored)
                     report(Progress(read.end - read.first, read.source, read.size))
                     if following is None or following[0].part != read.part:
                         report(part.finish(last=following is None))
@@ -212,6 +215,7 @@ class PieceScorer:
                     yield _Read(
                         part=place // self._job.part_rows,
                         source=segment.source,
+                        split=split,
                         first=row,
                         end=row + count,
                         size=size * count / rows_of(chunk),
@@ -297,24 +301,23 @@ class _PartInProgress(ExitStack):
         super().__init__()
         self.number = number
         self._piece, self._form = piece.number, form
-        name = f"{piece.number:05d}-{number:04d}.{form.suffix}"
+        numbers = f"{piece.number:05d}-{number:04d}"
+        name = f"{numbers}.{form.suffix}"
         begin = partial(_begin, form, form.file_schema)
         self._parts: FileWriter | PartitionWriter = (
             PartitionWriter(folder, f"part-{name}", begin, form.partition_by)
             if form.partition_by
             else self.enter_context(FileWriter(folder, f"part-{name}", begin))
         )
-        self._rejected = self.enter_context(
-            FileWriter(folder, f"rejected-{name}", partial(_begin, form, REJECTED_SCHEMA))
-        )
+        self._rejected = self.enter_context(Quarantine(folder, f"rejected-{numbers}", form))
         self._bounds: dict[int, tuple[int, int]] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._left_out: Counter[int] = Counter()
 
-    def write(self, read: _Read, scored: Scored) -> None:
-        """Adds a chunk and what became of it."""
+    def write(self, source: Scorable, read: _Read, scored: Scored) -> None:
+        """Adds a chunk of a source and what became of it."""
         self._parts.write(self._form.predictions(scored.outcome, scored.ids, scored.passed))
-        self._rejected.write(self._form.rejections(scored.rejected))
+        self._rejected.take(source, read.split, read.chunk, scored)
         self._ledgers.setdefault(read.source, Ledger()).add(scored.place, scored.read, scored.outcome)
         self._left_out[read.source] += read.left_out
         first, _ = self._bounds.get(read.source, (read.first, 0))

@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.manifest import MANIFEST_FILE, PartFile, Snapshot, read_manifest
+from batch.rejected_rows import texts_of
 from batch.sources import Ids, Scorable, Scored, StoredRows, ids_of_events, rejected_table
 from shared.errors import InputError
 from shared.explanations import joined
-from shared.files import Chunk, check_file, read_file, split_file
-from shared.formats.base import Split
+from shared.files import Chunk, check_file, original_rows, read_file, split_file
+from shared.formats.base import RAW, Split
 from shared.frame import MISSING_CODE, Column, Parsed
 from shared.predict import Outcome, Predictor
 from shared.predictions import as_list
@@ -126,6 +127,7 @@ class SnapshotRows(StoredRows):
     """The rows of one part of a snapshot: a row's position is that of its record on the topic."""
 
     renames = False
+    raw = True
 
     def __init__(
         self, folder: Path, topic: str, part: PartFile, *, by_columns: bool, batch_rows: int
@@ -184,6 +186,19 @@ class SnapshotRows(StoredRows):
     def indices(self, chunk: Chunk, outcome: Outcome) -> npt.NDArray[np.int64]:  # noqa: ARG002 - known already
         """The outcome's own row numbers: it counts the chunk's rows."""
         return outcome.rows
+
+    def rejected_rows(self, chunk: Chunk, outcome: Outcome) -> npt.NDArray[np.int64]:
+        """The row numbers in the part's file."""
+        return chunk.rows[[rejection.row for rejection in outcome.rejections]]
+
+    def at_hand(self, chunk: Chunk, rows: npt.NDArray[np.int64]) -> None:
+        """Nothing: the records' keys were not read."""
+
+    def originals(self, split: Split, rows: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+        """The records' keys, as text or else in base64, and their values."""
+        for batch in original_rows(self.file, rows, split, batch_rows=self._batch_rows):
+            columns = [*texts_of(batch.column("key")), batch.column("value")]
+            yield pa.RecordBatch.from_arrays(columns, ["key", "key_base64", RAW])
 
     def _outcome(self, predictor: Predictor, batch: Any) -> tuple[Outcome, Ids]:
         values, schema = batch.column("value"), predictor.model.schema

@@ -17,8 +17,8 @@ from shared import times
 from shared.cells import read_id
 from shared.errors import InputError
 from shared.events import MAX_EVENT_BYTES
-from shared.files import Chunk, Source, check_file, format_of, read_file, split_file
-from shared.formats.base import Split
+from shared.files import Chunk, Source, check_file, format_of, original_rows, read_file, split_file
+from shared.formats.base import Rows, Split
 from shared.predict import Outcome, Predictor
 from shared.predictions import REJECTION_SCHEMA, rejections_table
 from shared.schema import EVENT_ID, InputType, Rejection, Schema
@@ -64,6 +64,7 @@ class Scorable(ABC):
         resumable: Whether an interrupted run can read the same rows again.
         by_events: Whether its rows are JSON events, which Python reads and not Arrow.
         shape: What its rows consist of: sources of one shape may share a part.
+        raw: Whether its original rows end with the column RAW, the bytes of those that have no columns.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Scorable(ABC):
     resumable: bool = True
     by_events: bool = False
     shape: tuple[str, ...] = ()
+    raw: bool = False
 
     @abstractmethod
     def check(self, predictor: Predictor) -> None:
@@ -129,6 +131,31 @@ class Scorable(ABC):
     def indices(self, chunk: Chunk, outcome: Outcome) -> npt.NDArray[np.int64]:
         """The index in a chunk of each row of it that was scored."""
         return np.searchsorted(chunk.rows, outcome.rows)
+
+    def rejected_rows(self, chunk: Chunk, outcome: Outcome) -> Rows:  # noqa: ARG002 - for others
+        """The row numbers, as `originals` counts, of a chunk's rejected rows."""
+        return np.array([rejection.row for rejection in outcome.rejections], np.int64)
+
+    def at_hand(self, chunk: Chunk, rows: Rows) -> pa.RecordBatch | None:
+        """Rows of a chunk with all that they held, where nothing need be read again for that.
+
+        Args:
+            chunk: The chunk.
+            rows: The row numbers, ascending.
+        """
+        return rows_as_read(chunk, rows)
+
+    def originals(self, split: Split, rows: Rows) -> Iterator[pa.RecordBatch]:
+        """Rows with all that they held, in order; asked for only where they are not at hand.
+
+        Args:
+            split: The split that they are of.
+            rows: The row numbers, ascending.
+
+        Raises:
+            InputError: They cannot be read any more.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def digest(self) -> str:
@@ -193,6 +220,7 @@ class FileRows(StoredRows):
         self.format, self.by_events = form.name, form.events
         self.renames = not form.events
         self.shape = (form.name,)
+        self.raw = form.text
 
     def _wanted(self, predictor: Predictor) -> dict[str, Any]:
         schema = predictor.model.schema
@@ -222,6 +250,17 @@ class FileRows(StoredRows):
         """The rows of a split."""
         return read_file(self.file, split=split, skip=skip, **self._wanted(predictor))
 
+    def at_hand(self, chunk: Chunk, rows: Rows) -> pa.RecordBatch | None:
+        """The rows of a file of text: its bytes are still held."""
+        return None if chunk.originals is None else chunk.originals(rows)
+
+    def originals(self, split: Split, rows: Rows) -> Iterator[pa.RecordBatch]:
+        """The rows, with all columns of the file."""
+        reading = self._reading
+        return original_rows(
+            self.file, rows, split, delimiter=reading.delimiter, batch_rows=reading.batch_rows
+        )
+
     def score(self, predictor: Predictor, chunk: Chunk) -> Scored:
         """Scores events of a file of lines as events, and rows of columns as columns."""
         key = predictor.model.schema.key
@@ -246,6 +285,19 @@ class FileRows(StoredRows):
             positions_of(self.name, outcome.rows),
             rejected_table(outcome, positions, ids),
         )
+
+
+def rows_as_read(chunk: Chunk, rows: Rows) -> pa.RecordBatch:
+    """Rows of a chunk with the columns that were read; of a row that the format refused they are null.
+
+    Args:
+        chunk: A chunk of columns.
+        rows: The row numbers, ascending.
+    """
+    places = np.searchsorted(chunk.rows, rows)
+    absent = ~np.isin(rows, chunk.rows)
+    batch: Any = chunk.batch
+    return batch.take(pa.array(np.where(absent, 0, places), mask=absent))
 
 
 Ids = list[tuple[str | None, str | None]]

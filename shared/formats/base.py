@@ -108,6 +108,8 @@ class Format(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     #: Whether its rows are JSON events, which Python reads one by one, and not columns.
     events: ClassVar[bool] = False
+    #: Whether its files are text: then a row may have no columns, and stands in RAW instead.
+    text: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, file: StoredFile, wanted: Wanted) -> None:

@@ -34,6 +34,7 @@ class CsvText(Format):
 
     name: ClassVar[str] = "csv"
     suffixes: ClassVar[tuple[str, ...]] = compressed(".csv")
+    text: ClassVar[bool] = True
 
     def check(self, file: StoredFile, wanted: Wanted) -> None:
         """Reads the header."""

@@ -30,6 +30,7 @@ class Ndjson(Format):
     name: ClassVar[str] = "ndjson"
     suffixes: ClassVar[tuple[str, ...]] = compressed(".ndjson", ".jsonl")
     events: ClassVar[bool] = True
+    text: ClassVar[bool] = True
 
     def check(self, file: StoredFile, wanted: Wanted) -> None:  # noqa: ARG002 - every line speaks for itself
         """Sees that the file can be opened."""
