@@ -78,13 +78,15 @@ class Parquet(Format):
             for group in _groups(metadata, split):
                 place, row = row, row + group[1]
                 here = rows[slice(*np.searchsorted(rows, (place, row)).tolist())]
+                if not len(here):
+                    continue
                 for batch in _batches(source, metadata, [group], names, (), wanted.batch_rows):
-                    if not len(here) or place > here[-1]:
-                        break
                     picked = pick(batch, place, here)
                     if picked is not None:
                         yield picked
                     place += batch.num_rows
+                    if place > here[-1]:
+                        break
 
 
 @contextmanager
