@@ -1,6 +1,8 @@
 """The rows of a table or of a query, scored as the rows of a file are."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -14,7 +16,7 @@ from batch.databases.relation import Relation, Wish, dialect_of, find
 from batch.databases.session import Session
 from batch.sources import Reading, Scorable, Scored, ids_of_rows, in_file, rejected_table
 from shared.errors import InputError
-from shared.formats.base import Chunk, Split, Wanted, choose_columns
+from shared.formats.base import Chunk, Rows, Split, Wanted, choose_columns
 from shared.formats.utf8 import split_invalid_utf8
 from shared.predict import Predictor
 from shared.storage import FileState
@@ -53,6 +55,7 @@ class DatabaseRows(Scorable):
         self.place = self.name
         self._digest = RowsDigest()
         self._rows: int | None = None
+        self.shape = (self.format, wish.table or wish.query or "")
 
     def check(self, predictor: Predictor) -> None:
         """Sees that the database answers, that the user may read, and that the columns are there."""
@@ -64,14 +67,16 @@ class DatabaseRows(Scorable):
             self._rows = relation.rows
 
     def state(self) -> FileState:
-        """How much was read so far."""
-        return FileState(self._digest.size, "")
+        """How many bytes were read; until then, about how many rows there are, for showing progress."""
+        return FileState(self._digest.size or self._rows or 0, "")
 
     def splits(self, predictor: Predictor, rows: int) -> list[Split]:  # noqa: ARG002 - there is one
         """One: a transaction belongs to one connection."""
         return [Split(first=0, rows=None, size=self._rows or 0)]
 
-    def chunks(self, predictor: Predictor, split: Split | None = None, skip: int = 0) -> Iterator[Chunk]:
+    def chunks(
+        self, predictor: Predictor, split: Split | None = None, skip: int = 0
+    ) -> Generator[Chunk, None, None]:
         """The rows in the order of their ids."""
         if skip or (split is not None and split.first):
             raise ValueError("the rows of a database are read from the first on")
@@ -133,6 +138,19 @@ class DatabaseRows(Scorable):
             ),
         )
 
+    def head(self, predictor: Predictor) -> Chunk | None:
+        """The first rows; the transaction in which they are read is ended."""
+        with closing(self.chunks(predictor)) as chunks:
+            return next(chunks, None)
+
+    def numbers(self, chunk: Chunk) -> Rows:
+        """The row ids where they are integers, and else numbers made of them: a sample is drawn by them."""
+        ids = cast("Any", chunk.batch).column(0)
+        if pt.is_integer(ids.type):
+            return np.asarray(ids.cast(pa.int64()).to_numpy())
+        digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in ids.to_pylist())
+        return np.frombuffer(b"".join(digests), "<i8").astype(np.int64)
+
     def digest(self) -> str:
         """The digest of the rows that were read."""
         return self._digest.hexdigest()
@@ -142,20 +160,22 @@ class DatabaseRows(Scorable):
 
     def _chosen(self, relation: Relation, predictor: Predictor) -> dict[str, str]:
         """The columns to read, and the names to give them."""
-        schema = predictor.model.schema
+        schema, reading = predictor.model.schema, self._reading
+        needed = [schema.key, *(feature.name for feature in schema.features if feature.required)]
         wanted = Wanted(
-            columns=schema.fields,
+            columns=[*schema.fields, *reading.further],
             # A strict model must see the columns that it does not know; a table's row id is none of them.
             others=schema.strict,
-            required=[schema.key, *(feature.name for feature in schema.features if feature.required)],
-            ignore_case=self._reading.ignore_case,
+            required=[*needed, *reading.further, *reading.names],
+            ignore_case=reading.ignore_case,
+            names=reading.names,
         )
         found = relation.columns.names
-        chosen = choose_columns(cast("Any", relation.shown), found, wanted)
+        chosen = choose_columns(relation.shown, found, wanted)
         return {
             found[place]: name
             for place, name in chosen.items()
-            if found[place] != relation.row_id or name in schema.fields
+            if found[place] != relation.row_id or name in (*schema.fields, *reading.further)
         }
 
     def _booleans(self, predictor: Predictor, chosen: Mapping[str, str]) -> list[str]:

@@ -1,13 +1,14 @@
 """Predictions as the rows of a database's table: all of a run in one transaction, and twice is like once."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from batch.databases.address import Address, literal
 from batch.databases.session import Session
@@ -122,23 +123,29 @@ class DatabaseTable(Destination):
             ((name,),) = session.rows(f"select parse_ident({literal(self._table)})")
         return tables_of(self._kind, name, predictions)
 
-    def _columns(self, session: Session, table: TableShape) -> dict[str, str]:
-        """The columns of a table that can be written, with their types; none where there is no such table."""
+    def _columns(self, session: Session, table: TableShape) -> dict[str, tuple[str, bool]]:
+        """The columns of a table that can be written; none where there is no such table.
+
+        Returns:
+            By name, the type, and whether a row must be given a value.
+        """
         if self._kind == "postgresql":
             sql = (
-                "select attname::text, format_type(atttypid, null) from pg_catalog.pg_attribute"  # noqa: S608
+                "select attname::text, format_type(atttypid, null), attnotnull and not atthasdef"  # noqa: S608
+                " from pg_catalog.pg_attribute"
                 " where attnum > 0 and not attisdropped and attgenerated = '' and attidentity = ''"
                 f" and attrelid = to_regclass({literal(table.name)}) order by attnum"
             )
         else:
-            sql = f"select name, type from pragma_table_info({table.name})"  # noqa: S608 - it is quoted
-        return dict(session.rows(sql))
+            needed = '"notnull" and dflt_value is null'
+            sql = f"select name, type, {needed} from pragma_table_info({table.name})"  # noqa: S608 - it is quoted
+        return {name: (kind, bool(needed)) for name, kind, needed in session.rows(sql)}
 
-    def _check_columns(self, table: TableShape, found: dict[str, str]) -> None:
+    def _check_columns(self, table: TableShape, found: Mapping[str, tuple[str, bool]]) -> None:
         shown = f"{self._database.shown}: the table {table.name}"
         hint = "It was made for another model or by another program: name another --output-table."
         for column in table.columns:
-            kind = found.get(column.name)
+            kind, _ = found.get(column.name, (None, False))
             if kind is None:
                 raise InputError(
                     f"{shown} has no column {column.name}", hint=f"{hint} It has: {', '.join(found)}."
@@ -146,6 +153,12 @@ class DatabaseTable(Destination):
             # SQLite's types are a custom: a column takes any value.
             if self._kind == "postgresql" and kind not in (column.type, *_ALSO.get(column.type, ())):
                 raise InputError(f"{shown} has {column.name} as {kind}, not {column.type}", hint=hint)
+        known = {column.name for column in table.columns}
+        if unknown := next((name for name, (_, must) in found.items() if must and name not in known), None):
+            raise InputError(
+                f"{shown} has a column {unknown}, which must have a value and which predictions do not have",
+                hint="Give it a default, or let it be null; or name another --output-table.",
+            )
 
     def _stage(
         self,
@@ -220,16 +233,18 @@ def _schema_told(manifest: Predictions) -> pa.Schema:
 
 def _rejected(folder: Path, manifest: Predictions) -> Iterator[pa.RecordBatch]:
     """The rejected rows, with all but the reasons and ids as JSON: what a row was differs from run to run."""
-    schema = schema_of(folder, manifest.rejected)
-    if schema is None:
-        return
-    others = [name for name in schema.names if name not in REJECTED_SCHEMA.names]
-    for batch in rows_of(folder, manifest.rejected, schema):
-        # PostgreSQL stores no text with a NUL character, and a rejected row may hold anything.
-        texts = [pc.replace_substring(batch.column(name), "\0", "\\0") for name in REJECTED_SCHEMA.names]
-        original = [json_text(row) for row in batch.select(others).to_pylist()] if others else []
-        column = pa.array(original, pa.string()) if original else pa.nulls(batch.num_rows, pa.string())
-        yield pa.record_batch([*texts, column], schema=REJECTED_TEXTS)
+    for part in manifest.rejected:
+        # What a row was differs from one file to another.
+        schema = plain(pq.read_schema(folder / part.file))
+        others = [name for name in schema.names if name not in REJECTED_SCHEMA.names]
+        for batch in rows_of(folder, [part], schema):
+            # PostgreSQL stores no text with a NUL character, and a rejected row may hold anything.
+            texts = [pc.replace_substring(batch.column(name), "\0", "\\0") for name in REJECTED_SCHEMA.names]
+            original = [json_text(row) for row in batch.select(others).to_pylist()] if others else []
+            nothing = pa.nulls(batch.num_rows, pa.string())
+            yield pa.record_batch(
+                [*texts, pa.array(original, pa.string()) if original else nothing], schema=REJECTED_TEXTS
+            )
 
 
 def _run(folder: Path, manifest: Predictions) -> pa.RecordBatch:
