@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Final
 
 from pydantic import Field, field_validator
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batch.comparison import AGREEING, CLASSES, Comparison, Example, Tolerance, compare_sides
+from batch.folder import Folder, folder_at
 from batch.manifest import Predictions, has_manifest, read_manifest
 from batch.results import JoinColumn
 from batch.sides import TOPIC, load_side
@@ -98,7 +98,7 @@ def compare(settings: CompareSettings) -> Comparison:
     Raises:
         TandemError: A side cannot be read.
     """
-    key = _key_of(Path(settings.batch))
+    key = _key_of(folder_at(settings.batch))
     return compare_sides(
         load_side(
             settings.stream, settings.on, settings, settings.dead_letter_topic, key, settings.replay_topic
@@ -109,7 +109,7 @@ def compare(settings: CompareSettings) -> Comparison:
     )
 
 
-def _key_of(folder: Path) -> str:
+def _key_of(folder: Folder) -> str:
     """The field of an event that holds the customer's id, as the batch's model has it."""
     manifest = read_manifest(folder) if has_manifest(folder) else None
     return manifest.model.inputs.key if isinstance(manifest, Predictions) else _DEFAULT_KEY

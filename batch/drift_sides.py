@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from batch.folder import Folder, LocalFolder, folder_at
 from batch.manifest import MANIFEST_FILE, Predictions, has_manifest, read_manifest
 from shared.errors import InputError
 from shared.sketches.file import SketchFile, sketches_of
 from shared.sketches.sketches import Sketches
+from shared.stores.address import has_scheme, shown_address
 
 _HINT: Final = (
     "Name an output folder of `python -m batch score` or `export --model`, or a file or folder that"
@@ -43,10 +45,12 @@ def load_side(text: str) -> Side:
     Raises:
         InputError: There are no sketches, or they cannot be read.
     """
+    if has_scheme(text):
+        return _of_folder(shown_address(text), folder_at(text))
     path = Path(text)
     folder = path.parent if path.name == MANIFEST_FILE else path
     if has_manifest(folder):
-        return _of_folder(text, folder)
+        return _of_folder(text, LocalFolder(folder))
     if path.is_dir():
         # Those of each model have a folder of their own; one that is being written begins with a dot.
         files = [file for file in path.rglob("*.json") if not file.name.startswith(".")]
@@ -57,7 +61,7 @@ def load_side(text: str) -> Side:
     return _of_stream(text, [(file, SketchFile.read(file)) for file in files])
 
 
-def _of_folder(name: str, folder: Path) -> Side:
+def _of_folder(name: str, folder: Folder) -> Side:
     manifest = read_manifest(folder)
     if manifest.sketches is None or manifest.model is None:
         hint = (
@@ -65,8 +69,8 @@ def _of_folder(name: str, folder: Path) -> Side:
             if isinstance(manifest, Predictions)
             else "Export it again with --model, by whose inputs the events are parsed."
         )
-        raise InputError(f"{folder / MANIFEST_FILE}: there are no sketches in it", hint=hint)
-    sketches = sketches_of(str(folder / MANIFEST_FILE), manifest.sketches)
+        raise InputError(f"{folder.file(MANIFEST_FILE)}: there are no sketches in it", hint=hint)
+    sketches = sketches_of(str(folder.file(MANIFEST_FILE)), manifest.sketches)
     return Side(name, manifest.model.id, manifest.model.sha256, sketches)
 
 

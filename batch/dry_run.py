@@ -11,6 +11,7 @@ from shared.errors import TandemError
 from shared.formats.base import Chunk
 from shared.predict import Predictor
 from shared.schema import Schema
+from shared.stores.address import shown_address
 from shared.visible import visible
 
 #: How many of the first rows of an input are scored.
@@ -72,7 +73,9 @@ def plan_of(job: Job, predictor: Predictor, tried: Sequence[Tried], workers: int
         parts = max(len(pieces), whole)
         told = f"{parts:,} part{'s' * (parts > 1)}{'' if None not in rows else ' or more'}"
         parted = f", in folders by {', '.join(form.partition_by)}" if form.partition_by else ""
-        lines.append(f"output   {job.output}: {told} of up to {job.part_rows:,} rows read{parted}")
+        lines.append(
+            f"output   {shown_address(job.output)}: {told} of up to {job.part_rows:,} rows read{parted}"
+        )
         lines.append(f"columns  {', '.join(form.schema.names)} ({form.suffix})")
         lines.append(f"workers  {min(workers, len(pieces))}")
     lines.append("Nothing was written: this was a dry run.")

@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 
 from batch import durable
 from shared.errors import InputError
+from shared.storage import LocalFile, StoredFile
 from shared.stores.address import StoreAddress, has_scheme
 
 JOURNAL_FILE: Final = ".journal"
@@ -109,6 +110,10 @@ class Folder(ABC):
     @abstractmethod
     def size_of(self, name: str) -> int | None:
         """The length of a file in it; None where there is none."""
+
+    @abstractmethod
+    def file(self, name: str) -> StoredFile:
+        """A file in it, for reading."""
 
     @abstractmethod
     def append(self, line: bytes) -> None:
@@ -259,6 +264,10 @@ class LocalFolder(Folder):
             return (self.path / name).stat().st_size
         except OSError:
             return None
+
+    def file(self, name: str) -> StoredFile:
+        """A file in it, for reading."""
+        return LocalFile(self.path / name)
 
     def append(self, line: bytes) -> None:
         """Adds a line to the journal; it is on the disk when this returns."""

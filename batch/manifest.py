@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from batch.folder import Folder
+from batch.folder import Folder, LocalFolder
 from shared.errors import InputError
 from shared.ledger import Account, Ledger
 from shared.logs import LogSettings
@@ -288,38 +288,45 @@ def write_manifest(folder: Folder, manifest: Manifest) -> None:
         file.write(manifest.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
 
 
-def has_manifest(folder: Path) -> bool:
+def has_manifest(place: Path | Folder) -> bool:
     """Whether a folder holds the results of a finished run; a manifest.json of others' is none."""
     try:
-        found = json.loads((folder / MANIFEST_FILE).read_bytes())
+        with _folder(place).file(MANIFEST_FILE).open() as file:
+            found = json.loads(file.read())
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and "tandem" in found
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(place: Path | Folder) -> Manifest:
     """Reads a folder's manifest, and sees that the parts that it lists are there in their length.
 
     Raises:
         InputError: There is none, it is damaged, or a part is missing.
     """
-    path = folder / MANIFEST_FILE
+    folder = _folder(place)
+    stored = folder.file(MANIFEST_FILE)
     try:
-        manifest = _ANY.validate_json(path.read_bytes())
+        with stored.open() as file:
+            manifest = _ANY.validate_json(file.read())
     except FileNotFoundError:
         hint = "The run that wrote it did not finish, or this is no folder of Tandem's."
-        raise InputError(f"{folder}: no {MANIFEST_FILE} is in it", hint=hint) from None
+        raise InputError(f"{folder.address}: no {MANIFEST_FILE} is in it", hint=hint) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise stored.refusal(error) or InputError(f"{stored}: cannot be read: {error}") from error
     except ValidationError as error:
         hint = "It was changed, or written by another version of Tandem."
-        raise InputError(f"{path}: {first_problem(error)}", hint=hint) from error
+        raise InputError(f"{stored}: {first_problem(error)}", hint=hint) from error
     parts = manifest.parts + (manifest.rejected if isinstance(manifest, Predictions) else [])
     for part in parts:
-        file = folder / part.file
-        if not file.is_file() or file.stat().st_size != part.size:
+        if folder.size_of(part.file) != part.size:
             raise InputError(
-                f"{file}: the file is missing or has another length than {MANIFEST_FILE} says",
+                f"{folder.file(part.file)}: the file is missing or has another length than"
+                f" {MANIFEST_FILE} says",
                 hint="Copy the whole folder again, or make it anew.",
             )
     return manifest
+
+
+def _folder(place: Path | Folder) -> Folder:
+    return LocalFolder(place) if isinstance(place, Path) else place

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from batch.folder import JOURNAL_FILE, Folder, HashedFile
 from batch.object_lock import LOCK_PREFIX, ObjectLock
 from shared.errors import InputError
+from shared.storage import StoredFile
 from shared.stores.address import StoreAddress
+from shared.stores.file import StoreFile
 from shared.stores.folder import StoreFolder
 
 
@@ -50,7 +52,9 @@ class ObjectFolder(Folder):
         """A file, which is there once all of it is sent; one of that name is replaced then."""
         try:
             with tempfile.TemporaryFile(buffering=0) as file:
-                yield HashedFile(file)
+                hashed = HashedFile(file)
+                yield hashed
+                hashed.end()
                 self._check_lock()
                 self._folder.put_file(name, file)
         except OSError as error:
@@ -61,6 +65,10 @@ class ObjectFolder(Folder):
         if name == JOURNAL_FILE:
             return sum(entry.size for entry in self._folder.entries(JOURNAL_FILE).values()) or None
         return self._folder.size_of(name)
+
+    def file(self, name: str) -> StoredFile:
+        """A file in it, for reading."""
+        return StoreFile(self._folder.place.below(name))
 
     def append(self, line: bytes) -> None:
         """Adds a line to the journal."""

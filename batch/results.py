@@ -14,6 +14,7 @@ from shared.errors import InputError
 from shared.files import read_file
 from shared.models.directory import RESERVED_OUTPUTS
 from shared.predictions import Contribution
+from shared.storage import StoredFile
 
 JoinColumn = Literal["prediction_id", "customer_id", "event_id"]
 
@@ -104,7 +105,7 @@ def decision_among(names: Sequence[str]) -> str:
 
 
 def read_predictions(
-    path: Path,
+    file: StoredFile | Path,
     on: JoinColumn,
     decision: str | None = None,
     named: Mapping[str, str | None] = MappingProxyType({}),
@@ -112,7 +113,7 @@ def read_predictions(
     """A file's predictions as columns of PREDICTIONS.
 
     Args:
-        path: The file.
+        file: The file.
         on: The column to join by.
         decision: The column that holds the decision; None: the file shows it.
         named: What the names of the file's folders say of columns that it does not hold itself.
@@ -121,13 +122,13 @@ def read_predictions(
         InputError: The file cannot be read, or holds something else.
     """
     decoder = PredictionDecoder(on, decision)
-    for chunk in read_file(path):
+    for chunk in read_file(file):
         if chunk.rejections:
             raise InputError(
-                f"{path}: row {chunk.rejections[0].row}: {chunk.rejections[0].detail}", hint=_HINT
+                f"{file}: row {chunk.rejections[0].row}: {chunk.rejections[0].detail}", hint=_HINT
             )
         if chunk.values is not None:
-            yield decoder.table(str(path), chunk.values)
+            yield decoder.table(str(file), chunk.values)
             continue
         batch: Any = chunk.batch
         for name, value in named.items():
@@ -141,17 +142,17 @@ def read_predictions(
                 explanations = pa.nulls(batch.num_rows, EXPLANATION)
             yield _table([*columns, explanations], PREDICTIONS)
         except (KeyError, TypeError, msgspec.MsgspecError, pa.ArrowException) as error:
-            raise InputError(f"{path}: not a file of predictions: {error}", hint=_HINT) from error
+            raise InputError(f"{file}: not a file of predictions: {error}", hint=_HINT) from error
 
 
-def read_rejections(path: Path, on: JoinColumn) -> Iterator[pa.Table]:
+def read_rejections(file: StoredFile | Path, on: JoinColumn) -> Iterator[pa.Table]:
     """A file's rejected rows as columns of REJECTIONS.
 
     Raises:
         InputError: The file cannot be read, or holds something else.
     """
     name = "position" if on == "prediction_id" else on
-    for chunk in read_file(path):
+    for chunk in read_file(file):
         batch: Any = chunk.batch
         try:
             if chunk.values is not None:
@@ -161,7 +162,7 @@ def read_rejections(path: Path, on: JoinColumn) -> Iterator[pa.Table]:
             else:
                 yield _table([batch.column(name), batch.column("reason")], REJECTIONS)
         except (KeyError, msgspec.MsgspecError, pa.ArrowException) as error:
-            raise InputError(f"{path}: not a file of rejected rows: {error}", hint=_HINT) from error
+            raise InputError(f"{file}: not a file of rejected rows: {error}", hint=_HINT) from error
 
 
 def _table(columns: Sequence[Any], schema: pa.Schema) -> pa.Table:

@@ -35,6 +35,7 @@ from shared.logs import LogSettings
 from shared.predict import Predictor
 from shared.progress import show_summary
 from shared.settings import Delimiter, load, secrets_in
+from shared.stores.address import shown_address
 
 _LOG = logging.getLogger(__name__)
 
@@ -140,7 +141,10 @@ def score(settings: ScoreSettings) -> tuple[Predictions, str]:
     destination = settings.destination(settings.database_password_file, settings.format)
     if destination is None:
         manifest = _score_into(settings, settings.output)
-        return manifest, f"{settings.output} ({len(manifest.parts) + len(manifest.rejected)} files)"
+        return (
+            manifest,
+            f"{shown_address(settings.output)} ({len(manifest.parts) + len(manifest.rejected)} files)",
+        )
     if settings.resume and settings.work_folder is None:
         raise ConfigurationError(
             f"--resume: the output {destination.address} is a table",
@@ -170,7 +174,7 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
     folder.create()
     with folder.locked():
         if is_finished(folder):
-            return _finished(settings, folder, output)
+            return _finished(settings, folder)
         if not settings.resume:
             folder.check_empty()
         return BatchRun(job, predictor, folder, settings_of(settings), settings.workers).score(started)
@@ -234,9 +238,9 @@ def _check_no_folders(settings: ScoreSettings, destination: Destination) -> None
         )
 
 
-def _finished(settings: ScoreSettings, folder: Folder, output: str) -> Predictions:
+def _finished(settings: ScoreSettings, folder: Folder) -> Predictions:
     """The manifest of a run that has ended already: to resume it is to see that it is the same one."""
-    manifest = read_manifest(Path(output))
+    manifest = read_manifest(folder)
     if not isinstance(manifest, Predictions) or manifest.settings != settings_of(settings):
         raise InputError(
             f"{folder.address}: another run has ended in this folder",

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batch.manifest import Predictions, read_manifest
+from batch.folder import Folder, folder_at
+from batch.manifest import Predictions, has_manifest, read_manifest
 from batch.results import (
     PREDICTIONS,
     REJECTIONS,
@@ -26,6 +27,8 @@ from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import read_to_end
 from shared.replay_log import Replayed, Standing, log_topic, read_log
+from shared.storage import stored_file
+from shared.stores.address import has_scheme, shown_address
 
 TOPIC: Final = "topic:"
 
@@ -85,15 +88,17 @@ def load_side(
             letters = dead_letters.removeprefix(TOPIC)
             replayed = read_log(kafka, log_topic(letters, replay_topic)).replayed
             rejections = _dead_letters(letters, on, kafka, key, replayed)
-    elif Path(place).is_dir():
-        predictions, rejections = _in_folder(Path(place), on)
+    elif _is_folder(place):
+        predictions, rejections = _in_folder(folder_at(place), on)
+    elif has_scheme(place):
+        predictions = read_predictions(stored_file(place), on)
     elif Path(place).exists():
         predictions = read_predictions(Path(place), on)
     else:
         raise InputError(
             f"{place}: there is no such file or folder", hint=f"Check the name; a topic is named {TOPIC}NAME."
         )
-    return side_of(place, on, list(predictions), list(rejections))
+    return side_of(shown_address(place), on, list(predictions), list(rejections))
 
 
 def side_of(name: str, on: JoinColumn, predictions: list[pa.Table], rejections: list[pa.Table]) -> Side:
@@ -130,19 +135,27 @@ def side_of(name: str, on: JoinColumn, predictions: list[pa.Table], rejections: 
     )
 
 
-def _in_folder(folder: Path, on: JoinColumn) -> tuple[Iterator[pa.Table], Iterator[pa.Table]]:
+def _is_folder(place: str) -> bool:
+    """Whether a place is a folder: one of this machine, or one of an object store that a run has ended in."""
+    return has_manifest(folder_at(place)) if has_scheme(place) else Path(place).is_dir()
+
+
+def _in_folder(folder: Folder, on: JoinColumn) -> tuple[Iterator[pa.Table], Iterator[pa.Table]]:
     manifest = read_manifest(folder)
     if not isinstance(manifest, Predictions):
         raise InputError(
-            f"{folder}: it holds a snapshot, not predictions", hint="Score it first: python -m batch score."
+            f"{folder.address}: it holds a snapshot, not predictions",
+            hint="Score it first: python -m batch score.",
         )
     decision = manifest.model.decision
     predictions = (
         table
         for part in manifest.parts
-        for table in read_predictions(folder / part.file, on, decision, values_in(part.file))
+        for table in read_predictions(folder.file(part.file), on, decision, values_in(part.file))
     )
-    rejections = (table for part in manifest.rejected for table in read_rejections(folder / part.file, on))
+    rejections = (
+        table for part in manifest.rejected for table in read_rejections(folder.file(part.file), on)
+    )
     return predictions, rejections
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from batch.destinations import Delivered, Destination, Target, destination_of
 from batch.manifest import Predictions
 from shared.errors import ConfigurationError, TandemError
+from shared.stores.address import shown_address
 
 
 class DeliverySettings(BaseModel):
@@ -46,7 +47,7 @@ class DeliverySettings(BaseModel):
             for option, value in given.items():
                 if value is not None:
                     raise ConfigurationError(
-                        f"--{option}: the output {self.output} is a folder",
+                        f"--{option}: the output {shown_address(self.output)} is a folder",
                         hint="The option is for a table as output: postgresql://USER@HOST/DATABASE, say.",
                     )
         elif form != "parquet":
