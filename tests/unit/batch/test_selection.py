@@ -1,6 +1,7 @@
 """Which rows are in a sample, which columns go along, and how predictions are parted into folders."""
 
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from batch.selection.partitions import MOST_FOLDERS, NO_VALUE, check_columns, escaped, shares_of
 from batch.selection.sample import Sample, splitmix64
 from batch.selection.selection import Selection, Selector, check_mapping, names_in_batch
+from batch.sources import FileRows, Reading
 from shared.errors import ConfigurationError, InputError
-from shared.files import Chunk
+from shared.files import Chunk, Source
 from shared.schema import Input, Reason, Rejection, Schema
 
+SOURCE = FileRows(Source(Path("a.csv"), "a.csv"), Reading())
 SCHEMA = Schema(
     key="account",
     inputs=(
@@ -61,8 +64,8 @@ def test_rows_that_the_format_refuses_are_drawn_too() -> None:
     sample = Sample(0.5)
     refused = [Rejection(row, Reason.RAGGED_ROW, None, "") for row in range(100, 200)]
     chunk = Chunk(np.arange(100), None, [b"{}"] * 100, rejections=refused)
-    picked = Selector(Selection(sample=sample), SCHEMA).pick(chunk, "a", chunk.rows)
-    drawn = sample.holds("a", np.arange(200))
+    picked = Selector(Selection(sample=sample), SCHEMA).pick(chunk, SOURCE)
+    drawn = sample.holds("a.csv", np.arange(200))
     assert picked.rows.tolist() == np.flatnonzero(drawn[:100]).tolist()
     assert [one.row for one in picked.rejections] == (np.flatnonzero(drawn[100:]) + 100).tolist()
 
@@ -82,9 +85,9 @@ PASSED = {
 
 
 def passed(chunk: Chunk, **types: pa.DataType) -> list[Any]:
-    selector = Selector(Selection(columns=tuple(types)), SCHEMA)
-    arrays = selector.passed(chunk, np.arange(len(chunk.rows)), pa.schema(types))
-    assert [array.type for array in arrays] == list(types.values())
+    fields = Selector(Selection(columns=tuple(types)), SCHEMA).fields(chunk, SOURCE)
+    arrays = [fields.values(name, np.arange(len(chunk.rows))) for name in types]
+    assert [array.type for array in arrays] == [fields.type_of(name) for name in types] == [*types.values()]
     return [array.to_pylist() for array in arrays]
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 
 from batch.selection.selection import Selection, Selector
 from batch.selection.where import parse_where
+from batch.sources import FileRows, Reading
 from shared.errors import ConfigurationError, ExitCode
-from shared.files import Chunk
+from shared.files import Chunk, Source
 from shared.schema import Input, Schema
 
+SOURCE = FileRows(Source(Path("a.csv"), "a.csv"), Reading())
 SCHEMA = Schema(inputs=(Input(name="tenure", type="number"),))
 Rows = Sequence[dict[str, Any]]
 ROWS: Rows = [
@@ -70,7 +73,7 @@ KINDS: dict[str, Callable[[Rows], Chunk]] = {
 def selected(where: str, chunk: Chunk) -> list[int]:
     """The numbers of the rows that a condition selects."""
     selector = Selector(Selection(where=parse_where(where)), SCHEMA)
-    picked: list[int] = selector.pick(chunk, "a", chunk.rows).rows.tolist()
+    picked: list[int] = selector.pick(chunk, SOURCE).rows.tolist()
     return picked
 
 
