@@ -234,18 +234,19 @@ def test_another_run_is_added_to_what_is_there(tmp_path: Path, run: tuple[Path, 
     assert (table.version(), len(rows_of_table(table))) == (1, 8)
 
 
+@pytest.mark.parametrize("table", ["scored_rejected", "scored"])
 def test_of_two_deliveries_at_once_one_adds_the_rows(
-    tmp_path: Path, run: tuple[Path, Predictions], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: tuple[Path, Predictions], monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
-    """Both have looked for the run before either of them commits it."""
+    """Both have looked for the run in the table before either of them commits."""
     to(f"delta:{tmp_path}/scored").deliver(run[0], run[1].model_copy(update={"tandem": "another"}))
     first, second = to(f"delta:{tmp_path}/scored"), to(f"delta:{tmp_path}/scored")
     holds = type(second)._holds
     overtaken: list[Delivered] = []
 
-    def overtake(self: LakeTable, table: Any, digest: str) -> bool:
-        answer = holds(self, table, digest)
-        if self is second and not overtaken:
+    def overtake(self: LakeTable, found: Any, digest: str) -> bool:
+        answer = holds(self, found, digest)
+        if self is second and not overtaken and found.table_uri.rstrip("/").endswith(f"/{table}"):
             overtaken.append(first.deliver(*run))
         return answer
 
@@ -253,6 +254,7 @@ def test_of_two_deliveries_at_once_one_adds_the_rows(
     assert second.deliver(*run).predictions == 0
     assert overtaken[0].predictions == 4
     assert len(rows_of_table(DeltaTable(tmp_path / "scored"))) == 8
+    assert len(rows_of_table(DeltaTable(tmp_path / "scored_rejected"))) == 4
 
 
 def test_a_delivery_that_is_broken_off_leaves_the_predictions_as_they_were_and_can_be_repeated(

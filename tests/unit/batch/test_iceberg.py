@@ -269,8 +269,14 @@ def test_another_run_is_added_to_what_is_there(catalog: Catalog, run: tuple[Path
 
 
 @pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("table", ["scored_rejected", "scored"])
 def test_of_two_deliveries_of_a_run_at_once_one_adds_its_rows(
-    catalog: Catalog, run: tuple[Path, Predictions], monkeypatch: pytest.MonkeyPatch, *, same: bool
+    catalog: Catalog,
+    run: tuple[Path, Predictions],
+    monkeypatch: pytest.MonkeyPatch,
+    table: str,
+    *,
+    same: bool,
 ) -> None:
     """Both have looked for the run before either commits; another run's rows are not in the way."""
     to(SCORED).deliver(run[0], run[1].model_copy(update={"tandem": "before"}))
@@ -279,16 +285,18 @@ def test_of_two_deliveries_of_a_run_at_once_one_adds_its_rows(
     holds = type(second)._holds
     overtaken: list[bool] = []
 
-    def overtake(self: LakeTable, table: Any, digest: str) -> bool:
-        answer = holds(self, table, digest)
-        if self is second and not overtaken:
+    def overtake(self: LakeTable, found: Table, digest: str) -> bool:
+        answer = holds(self, found, digest)
+        if self is second and not overtaken and found.name() == ("shop", table):
             overtaken.append(True)
             first.deliver(run[0], run[1] if same else other)
         return answer
 
     monkeypatch.setattr(type(second), "_holds", overtake)
     assert second.deliver(*run).predictions == (0 if same else 4)
+    assert overtaken
     assert len(rows_of_table(catalog.load_table("shop.scored"))) == (8 if same else 12)
+    assert len(rows_of_table(catalog.load_table("shop.scored_rejected"))) == (4 if same else 6)
 
 
 def test_a_delivery_that_is_broken_off_leaves_the_predictions_as_they_were_and_can_be_repeated(
