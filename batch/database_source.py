@@ -14,7 +14,7 @@ import pyarrow.types as pt
 from batch.databases.digest import RowsDigest
 from batch.databases.relation import Relation, Wish, dialect_of, find
 from batch.databases.session import Session
-from batch.sources import Reading, Scorable, Scored, ids_of_rows, in_file, rejected_table
+from batch.sources import Reading, Scorable, Scored, ids_of_rows, in_file, rejected_table, rows_as_read
 from shared.errors import InputError
 from shared.formats.base import Chunk, Rows, Split, Wanted, choose_columns
 from shared.formats.utf8 import split_invalid_utf8
@@ -29,9 +29,11 @@ class _TableChunk(Chunk):
     """A chunk whose rows are known by ids of their own.
 
     Attributes:
+        row_id: The column of the ids.
         refused: By row number, the ids of rejected rows, which the batch does not hold.
     """
 
+    row_id: str = ""
     refused: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -111,6 +113,7 @@ class DatabaseRows(Scorable):
                 rows,
                 kept,
                 rejections=rejections,
+                row_id=relation.row_id,
                 done=min(1.0, (int(numbers[-1]) + 1) / max(1, relation.rows or 1)),
                 refused={refusal.row: ids[refusal.row - int(numbers[0])].as_py() for refusal in rejections},
             )
@@ -150,6 +153,18 @@ class DatabaseRows(Scorable):
             return np.asarray(ids.cast(pa.int64()).to_numpy())
         digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in ids.to_pylist())
         return np.frombuffer(b"".join(digests), "<i8").astype(np.int64)
+
+    def at_hand(self, chunk: Chunk, rows: Rows) -> pa.RecordBatch | None:
+        """The columns that were read, and the row id: another transaction would see other rows."""
+        found, table = rows_as_read(chunk, rows), cast("_TableChunk", chunk)
+        name, batch = table.row_id, _without_ids(found)
+        if name in batch.schema.names:
+            return batch
+        ids = pc.coalesce(
+            found.column(0).cast(pa.string()),
+            pa.array([table.refused.get(row) for row in rows.tolist()], pa.string()),
+        )
+        return batch.add_column(0, name, ids)
 
     def digest(self) -> str:
         """The digest of the rows that were read."""

@@ -21,11 +21,11 @@ from batch.destinations.sql import (
     Kind,
     Tables,
     TableShape,
-    json_text,
     loadable,
     tables_of,
 )
 from batch.manifest import MANIFEST_FILE, Predictions
+from batch.rejected_rows import as_lines
 from batch.sources import REJECTED_SCHEMA
 from shared.errors import ConfigurationError, InputError
 from shared.predictions import CONTRIBUTIONS
@@ -240,7 +240,7 @@ def _rejected(folder: Path, manifest: Predictions) -> Iterator[pa.RecordBatch]:
         for batch in rows_of(folder, [part], schema):
             # PostgreSQL stores no text with a NUL character, and a rejected row may hold anything.
             texts = [pc.replace_substring(batch.column(name), "\0", "\\0") for name in REJECTED_SCHEMA.names]
-            original = [json_text(row) for row in batch.select(others).to_pylist()] if others else []
+            original = [line.decode() for line in as_lines(batch.select(others))] if others else []
             nothing = pa.nulls(batch.num_rows, pa.string())
             yield pa.record_batch(
                 [*texts, pa.array(original, pa.string()) if original else nothing], schema=REJECTED_TEXTS

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batch.__main__ import main
 from batch.database_source import DatabaseRows
 from batch.databases import session as sessions
 from batch.databases.address import Address
@@ -25,8 +26,13 @@ LESSON = [(101, 0.2), (102, 0.8), (103, 0.5), (104, 0.9)]
 
 
 @pytest.fixture
-def lesson(tmp_path: Path) -> Predictor:
-    return Predictor.load(threshold_model(tmp_path / "model"))
+def model(tmp_path: Path) -> Path:
+    return threshold_model(tmp_path / "model")
+
+
+@pytest.fixture
+def lesson(model: Path) -> Predictor:
+    return Predictor.load(model)
 
 
 @pytest.fixture
@@ -280,3 +286,93 @@ def test_a_password_comes_from_one_place(tmp_path: Path) -> None:
     file.write_text("hunter 2&/\n")
     uri, password = Address.read("postgresql://me@host/db", file).with_password()
     assert (password, uri.endswith("&password=hunter%202%26%2F")) == ("hunter 2&/", True)
+
+
+def score(path: Path, model: Path, output: Path, *options: str) -> int:
+    given = ["score", address(path), "--table", "customers", "--model", str(model), "--output", str(output)]
+    return main([*given, *options])
+
+
+def written(folder: Path, stem: str) -> list[dict[str, Any]]:
+    """The rows of the parts of a folder."""
+    return [row for file in sorted(folder.glob(f"{stem}-*")) for row in pq.read_table(file).to_pylist()]
+
+
+def test_columns_go_along_and_rejected_rows_hold_what_was_read(tmp_path: Path, model: Path) -> None:
+    path = run(
+        tmp_path / "rows.db",
+        "create table customers (k text primary key, customer_id integer, feature, plan text, notes text)",
+        "insert into customers values ('a', 1, 0.5, 'pro', 'x'), ('b', 2, null, 'free', 'x'),"
+        " ('c', 3, 0.9, cast(x'ff' as text), 'x'), ('d', 4, 0.9, 'free', 'x')",
+    )
+    options = ("--columns", "plan", "--where", "feature is null or feature < 0.8")
+    assert score(path, model, tmp_path / "scored", *options) == 0
+    (found,) = written(tmp_path / "scored", "part")
+    assert (found["prediction_id"], found["plan"]) == ("customers/a", "pro")
+    told = [
+        {name: row.get(name) for name in ("position", "reason", "k", "plan", "notes")}
+        for row in written(tmp_path / "scored", "rejected")
+    ]
+    # Columns that nothing asks for are not read.
+    unread = {"notes": None}
+    assert told == [
+        {"position": "customers/b", "reason": "missing_field", "k": "b", "plan": "free"} | unread,
+        {"position": "customers/c", "reason": "invalid_utf8", "k": "c", "plan": None} | unread,
+    ]
+
+
+def test_a_sample_is_drawn_by_the_row_ids(tmp_path: Path, customers: Path, model: Path) -> None:
+    run(
+        customers,
+        "with recursive n(i) as (select 1000 union all select i + 1 from n where i < 2000)"
+        " insert into customers select i, 0.5 from n",
+    )
+
+    def drawn(output: str) -> set[str]:
+        assert score(customers, model, tmp_path / output, "--sample", "0.2") == 0
+        return {row["prediction_id"] for row in written(tmp_path / output, "part")}
+
+    before = drawn("before")
+    assert 100 < len(before) < 300
+    run(customers, "delete from customers where customer_id < 1500")
+    assert drawn("after") == {name for name in before if int(name.partition("/")[2]) >= 1500}
+
+
+def test_a_broken_off_run_over_a_table_is_not_resumed(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run(
+        tmp_path / "rows.db",
+        "create table customers (k, customer_id, feature real)",
+        "insert into customers values (1, 1, 0.5), (1, 2, 0.5)",
+    )
+    options = ("--row-id", "k", "--resume")
+    assert score(path, model, tmp_path / "scored", *options) == 3
+    assert "1 is the k of more than one row" in capsys.readouterr().err
+    run(path, "update customers set k = customer_id")
+    assert score(path, model, tmp_path / "scored", *options) == 3
+    assert "cannot be resumed: customers comes from a database" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--table", "customers"], "--table: no input is a database"),
+        (["--output-table", "predictions"], "--output-table: the output"),
+        (["--output", "sqlite:///x.db", "--output-table", "p", "--format", "csv"], "--format csv"),
+        (["--output", "sqlite:///x.db", "--output-table", "p", "--resume"], "--resume: the output"),
+        (["--output", "sqlite:///x.db", "--output-table", "p", "--partition-by", "churn"], "--partition-by"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    tmp_path: Path,
+    model: Path,
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "in.csv").write_text("customer_id,feature\n1,0.5\n")
+    output = [] if "--output" in arguments else ["--output", str(tmp_path / "scored")]
+    given = ["score", str(tmp_path / "in.csv"), "--model", str(model), *output, *arguments]
+    assert main(given) == 2
+    assert said in capsys.readouterr().err
