@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.__main__ import main
+from batch.folder import LocalFolder
 from batch.selection.sample import Sample
-from shared.errors import ExitCode
+from shared.errors import ExitCode, InputError
+from tests.support.killed_batch import contents
 from tests.support.models import threshold_model
 from tests.support.tables import manifest_of, rejected, scored, write_rows
 
@@ -346,3 +348,37 @@ def test_lines_hold_the_bytes_of_the_stream_and_then_the_columns(tmp_path: Path,
     assert whole[:3] == [line[:-1] + end for line, end in zip(plain, ends, strict=False)]
     assert json.loads(whole[3])["months"] == "36"
     assert "plan" not in json.loads(whole[3])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"where": "feature < 0.8 or feature is null", "limit": 37},
+        {"sample": 0.5, "columns": "feature", "format": "csv", "compress": "gzip"},
+        {"columns": "group", "partition_by": "group,churn"},
+    ],
+)
+def test_a_run_that_was_broken_off_selects_the_same_rows(
+    tmp_path: Path, score: Score, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    rows = [
+        {"customer_id": n, "feature": None if n % 9 == 0 else n / 64, "group": "ab"[n % 2]} for n in range(64)
+    ]
+    paths = [write_rows(tmp_path, form, rows, name) for form, name in (("csv", "a"), ("parquet", "b"))]
+    options |= {"part_rows": 10}
+    append = LocalFolder.append
+    assert score(*paths, output=tmp_path / "whole", **options) == ExitCode.DONE
+    for lines in (2, 5, 9):
+        left = iter(range(lines))
+
+        def failing(folder: LocalFolder, line: bytes, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise InputError("the power is gone")
+            append(folder, line)
+
+        output = tmp_path / f"out-{lines}"
+        with monkeypatch.context() as patched:
+            patched.setattr(LocalFolder, "append", failing)
+            score(*paths, output=output, **options)
+        assert score(*paths, output=output, resume=True, batch_rows=7, **options) == ExitCode.DONE
+        assert contents(output) == contents(tmp_path / "whole")

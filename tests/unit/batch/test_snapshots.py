@@ -183,3 +183,45 @@ def test_two_snapshots_of_one_topic_are_refused(
     arguments = ["--model", str(model), "--output", str(tmp_path / "out")]
     assert main(["score", str(one), str(two), *arguments]) == ExitCode.UNREADABLE
     assert "another of the snapshots holds customers/0 too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("parsed", [True, False])
+def test_rows_and_fields_of_a_snapshot_are_selected_by_their_events(
+    tmp_path: Path, model: Path, *, parsed: bool
+) -> None:
+    folder = write_snapshot(tmp_path / "snapshot", model if parsed else None)
+    options = ["--where", "tenure < 5.5 and partner = false", "--columns", "contract,tenure", "--limit", "7"]
+    output = tmp_path / "out"
+    assert main(["score", str(folder), "--model", str(model), "--output", str(output), *options]) == 0
+    found = [(row["prediction_id"], row["contract"], row["tenure"]) for row in scored(output)]
+    rows = [("3", "é", 4), ("6", "yearly", 5)]
+    assert found == [
+        (f"customers/{partition}/{offset}", *row) for partition in (0, 1) for offset, *row in rows
+    ]
+    # What is no event cannot be asked: it is rejected as ever, and takes its place under the limit.
+    assert rejected(output) == {
+        "customers/0/12": "not_json",
+        "customers/0/15": "tombstone",
+        "customers/1/12": "not_json",
+    }
+
+
+def test_a_sample_of_a_topic_is_the_same_in_snapshots_cut_otherwise(tmp_path: Path, model: Path) -> None:
+    found = []
+    for name, values in (("one", VALUES), ("two", [*VALUES, *VALUES])):
+        folder = write_snapshot(tmp_path / name, model, values=values)
+        arguments = ["score", str(folder), "--model", str(model), "--output", str(tmp_path / f"{name}-out")]
+        assert main([*arguments, "--sample", "0.5", "--seed", "3"]) == ExitCode.DONE
+        ids = {row["prediction_id"] for row in scored(tmp_path / f"{name}-out")}
+        found.append({one for one in ids if int(one.rpartition("/")[2]) < 3 * len(VALUES)})
+    assert found[0] == found[1] != set()
+    assert len(found[0]) < 8
+
+
+def test_a_snapshot_s_events_are_not_renamed(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_snapshot(tmp_path / "snapshot", model)
+    arguments = ["score", str(folder), "--model", str(model), "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--map", "tenure=months"]) == ExitCode.USAGE
+    assert "--map cannot rename the fields of JSON events" in capsys.readouterr().err
