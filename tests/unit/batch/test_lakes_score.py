@@ -134,6 +134,9 @@ def test_a_run_is_delivered_to_a_table_once(
     assert {row["position"]: row["reason"] for row in lake.rows("scored_rejected")} == rejected(
         tmp_path / "folder"
     )
+    # They hold all columns of the table that they were read from.
+    notes = {row["position"]: row["note"] for row in lake.rows("scored_rejected")}
+    assert notes == {position: "note " + str(position).rpartition("/")[2] for position in notes}
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_written(
