@@ -209,6 +209,8 @@ def test_colour_is_for_terminals_that_want_it(
         (["--kafka-option", "security_protocol=SASL_SSL"], []),
         (["--kafka-option", "proxy_url=http://proxy:3128"], []),
         (["--kafka-option", "proxy_url=http://me:hunter2@proxy:3128"], ["proxy_url"]),
+        (["postgresql://me:hunter2@host/db"], ["password of the address"]),
+        (["postgresql://me@host/db"], []),
     ],
 )
 def test_secrets_on_the_command_line_are_named(arguments: list[str], found: list[str]) -> None:
