@@ -143,13 +143,16 @@ def split_file(file: StoredFile | Path, rows: int, **wanted: Any) -> list[Split]
 def original_rows(
     file: StoredFile | Path, rows: Rows, split: Split | None = None, **wanted: Any
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of a file as they stand there, with all their columns: see Format.originals.
+    """Rows of a file of typed columns as they stand there; a file of text has them in its chunks.
 
     Args:
         file: A file with a known suffix.
         rows: The row numbers in the file, ascending.
         split: The piece of the file that they are in; None where they may be anywhere.
         wanted: As for read_file; which columns it names does not matter.
+
+    Yields:
+        The rows in order, with all columns of the file under its own names; texts may be no UTF-8.
 
     Raises:
         InputError: The file cannot be read, or is damaged.

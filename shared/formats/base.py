@@ -31,8 +31,9 @@ class Chunk:
         text: Whether the columns are text that was never typed, as a CSV file's.
         rejections: Rows that the format itself refuses; `Rejection.row` is the row number in the file.
         done: The share of what is read, the file or a split of it, that lies behind this chunk, from 0 to 1.
-        originals: Gives rows of the chunk, by their numbers in the file, as `Format.originals` would, where
-            the file need not be read again for that; else None.
+        originals: Of a file of text: gives rows of the chunk, by their ascending numbers in the file, as they
+            stand there: all columns under the file's own names, if it has any, and after them RAW, the bytes
+            of a row without columns. Else None; see `Format.originals`.
     """
 
     rows: Rows
@@ -155,11 +156,10 @@ class Format(ABC):
             pyarrow.ArrowException: The file is damaged.
         """
 
-    @abstractmethod
     def originals(
         self, file: StoredFile, wanted: Wanted, rows: Rows, split: Split | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Rows of a file as they stand there, with all their columns.
+        """Rows of a file of typed columns as they stand there; a file of text has them in its chunks.
 
         Args:
             file: The file.
@@ -168,14 +168,14 @@ class Format(ABC):
             split: The split that they are in, as `splits` gives it; None is the whole file.
 
         Yields:
-            The rows in order: all columns of the file under its own names and after them, where the file is
-            text, the column RAW: the bytes of a row that has no columns. No text is checked to be UTF-8.
+            The rows in order, with all columns of the file under its own names; texts may be no UTF-8.
 
         Raises:
             InputError: The file is damaged.
             OSError: The file cannot be read.
             pyarrow.ArrowException: The file is damaged.
         """
+        raise NotImplementedError
 
 
 def choose_columns(file: StoredFile | str, found: Sequence[str], wanted: Wanted) -> dict[int, str]:

@@ -75,7 +75,7 @@ class CsvText(Format):
                         row += passed
                         continue
                 parsed = parser.parse(block)
-                originals = partial(_originals_in, block, row, opened, wanted.delimiter)
+                originals = partial(_originals, block, row, opened, wanted.delimiter)
                 for chunk in _chunks(parsed, row, wanted.batch_rows, len(opened.header)):
                     chunk.done, chunk.originals = opened.content.done, originals
                     left = chunk.since(begin) if row < begin else chunk
@@ -83,21 +83,6 @@ class CsvText(Format):
                         yield left
                 row += parsed.total
             _check_left(file, opened.blocks.left, row)
-
-    def originals(
-        self, file: StoredFile, wanted: Wanted, rows: Rows, split: Split | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        """All columns as text; of a ragged or damaged row its bytes instead, without the line's end."""
-        row = split.first if split else 0
-        with _opened(file, wanted.delimiter, split) as opened:
-            for block in opened.blocks:
-                if not len(rows):
-                    return
-                total = len(spans(block, opened.ends.all(block))[1])
-                here = rows[: np.searchsorted(rows, row + total)]
-                if len(here):
-                    yield _originals_in(block, row, opened, wanted.delimiter, here)
-                row, rows = row + total, rows[len(here) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +199,8 @@ def _ragged(row: int, count: int, width: int) -> Rejection:
     return Rejection(row, Reason.RAGGED_ROW, None, f"the row has {fields}; the header has {width:,}")
 
 
-def _originals_in(block: bytes, first: int, opened: _Opened, delimiter: str, rows: Rows) -> pa.RecordBatch:
-    """Rows of a block as columns of text and RAW.
+def _originals(block: bytes, first: int, opened: _Opened, delimiter: str, rows: Rows) -> pa.RecordBatch:
+    """Rows of a block as columns of text and RAW, which is without the line's end.
 
     Args:
         block: The block.
@@ -227,22 +212,14 @@ def _originals_in(block: bytes, first: int, opened: _Opened, delimiter: str, row
     starts, ends = spans(block, opened.ends.all(block))
     lines = [block[starts[place] : ends[place]] for place in (rows - first).tolist()]
     columns = dict(enumerate(opened.header))
-    return _originals(RowParser(len(columns), columns, delimiter).parse(b"".join(lines)), lines)
-
-
-def _originals(parsed: Parsed, lines: list[bytes]) -> pa.RecordBatch:
-    """Rows as columns of text and RAW, in the order of the lines."""
+    parsed = RowParser(len(columns), columns, delimiter).parse(b"".join(lines))
     whole = ~np.logical_or.reduce([np.zeros(len(parsed.places), np.bool_), *parsed.damaged.values()])
     at = np.full(len(lines), -1)
     at[parsed.places[whole]] = np.flatnonzero(whole)
     index = pa.array(at, mask=at < 0)
-    raw = [
-        None if place >= 0 else line.rstrip(b"\r\n") for place, line in zip(at.tolist(), lines, strict=True)
-    ]
-    columns = [column.take(index) for column in parsed.batch.columns]
-    return pa.RecordBatch.from_arrays(
-        [*columns, pa.array(raw, pa.binary())], [*parsed.batch.schema.names, RAW]
-    )
+    found = [column.take(index) for column in parsed.batch.columns]
+    raw = [None if good else line.rstrip(b"\r\n") for good, line in zip(at >= 0, lines, strict=True)]
+    return pa.RecordBatch.from_arrays([*found, pa.array(raw, pa.binary())], [*opened.header, RAW])
 
 
 def _check_left(file: StoredFile, left: bytes, row: int) -> None:

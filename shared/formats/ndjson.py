@@ -80,28 +80,9 @@ class Ndjson(Format):
                         )
                     row += 1
 
-    def originals(
-        self,
-        file: StoredFile,
-        wanted: Wanted,  # noqa: ARG002 - every line speaks for itself
-        rows: Rows,
-        split: Split | None = None,
-    ) -> Iterator[pa.RecordBatch]:
-        """The lines; of one that is longer than any event as many bytes as an event may have."""
-        row = split.first if split else 0
-        with Content(file, split) as content:
-            for lines, long in _pieces(content, _holds_mark(split)):
-                if not len(rows):
-                    return
-                total = len(lines) + (long is not None)
-                here = rows[: np.searchsorted(rows, row + total)]
-                if len(here):
-                    yield _originals(lines, long, row, here)
-                row, rows = row + total, rows[len(here) :]
-
 
 def _originals(lines: list[bytes], long: "_Long | None", first: int, rows: Rows) -> pa.RecordBatch:
-    """Lines as the column RAW.
+    """Lines as the column RAW; of one that is too long as many bytes as an event may have.
 
     Args:
         lines: Some lines.

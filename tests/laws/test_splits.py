@@ -13,11 +13,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.files import original_rows, read_file, split_file
+from shared.files import read_file, split_file
 from shared.formats import content, csv_rows, ndjson
 from shared.formats.base import RAW
 from shared.schema import Rejection
-from tests.support.splits import check_splits, collected
+from tests.support.splits import check_splits, collected, originals
 
 HEADER = b"x,y\n"
 #: What CSV text is made of, in any order: quotes where none belong, all line ends, no UTF-8, ragged rows.
@@ -57,19 +57,17 @@ def check_originals(path: Path, chosen: Sequence[int]) -> None:
         path: The file.
         chosen: Which of its rows, counted from the first again where there are too few.
     """
-    rows, rejections, _ = collected(read_file(path))
+    rows, rejections, error = collected(read_file(path))
+    if error:
+        return
     good = dict(rows)
     bad = {rejection.row: rejection for rejection in rejections}
     total = len(good) + len(bad)
-    for split in [None, *(() if collected(read_file(path))[2] else split_file(path, 3))]:
+    for split in [None, *split_file(path, 3)]:
         last = total if split is None or split.rows is None else split.first + split.rows
         numbers = sorted({number % total for number in chosen} if total else ())
         numbers = [number for number in numbers if split is None or split.first <= number < last]
-        found = [
-            row
-            for batch in original_rows(path, np.array(numbers, np.int64), split, batch_rows=2)
-            for row in batch.to_pylist()
-        ]
+        found = originals(path, numbers, split)
         assert len(found) == len(numbers)
         for number, original in zip(numbers, found, strict=True):
             raw = original.pop(RAW, None)

@@ -1,11 +1,13 @@
 """What a file gives when it is read, and the law that its splits give the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shared.errors import InputError
-from shared.files import Chunk, read_file, split_file
+from shared.files import Chunk, Split, format_of, original_rows, read_file, split_file
 from shared.schema import Rejection
 
 Read = tuple[list[tuple[int, Any]], list[Rejection], str]
@@ -57,3 +59,17 @@ def check_splits(path: Path, rows: int = 3, batch_rows: int = 2) -> int:
             assert found[0] == [row for row in part[0] if row[0] >= kept]
             assert found[1] == [rejection for rejection in part[1] if rejection.row >= kept]
     return len(splits)
+
+
+def originals(path: Path, rows: Sequence[int], split: Split | None = None) -> list[dict[str, Any]]:
+    """Rows of a file as they stand there: from its chunks, or where it is no text from a second look."""
+    numbers = np.array(rows, np.int64)
+    if not format_of(path).text:
+        found = list(original_rows(path, numbers, split, batch_rows=2))
+        return [row for batch in found for row in batch.to_pylist()]
+    listed = []
+    for chunk in read_file(path, split=split, batch_rows=2):
+        own = [*chunk.rows.tolist(), *(rejection.row for rejection in chunk.rejections)]
+        assert chunk.originals is not None
+        listed += chunk.originals(numbers[np.isin(numbers, own)]).to_pylist()
+    return listed

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from shared.events import MAX_EVENT_BYTES
-from shared.files import original_rows, read_file
+from shared.files import read_file
 from shared.formats import content, ndjson
 from shared.formats.base import RAW
 from shared.schema import Reason
-from tests.support.splits import check_splits
+from tests.support.splits import check_splits, originals
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
@@ -27,8 +26,7 @@ def test_a_line_too_long_is_rejected_wherever_it_stands(tmp_path: Path, ending: 
             long = int(before > 1)
             assert [(item.row, item.reason) for item in refused] == [(long, Reason.TOO_LARGE)][1 - long :]
             assert all(f"{size:,} bytes" in item.detail for item in refused)
-            (original,) = original_rows(path, np.array([long]))
-            assert original.to_pydict() == {RAW: [b"x" * MAX_EVENT_BYTES]}
+            assert originals(path, [long]) == [{RAW: b"x" * MAX_EVENT_BYTES}]
 
 
 def test_blank_lines_of_any_length_are_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
