@@ -12,6 +12,7 @@ def main(arguments: Sequence[str]) -> int:
     # Loaded when it is called: scoring files need not wait for the Kafka client.
     commands = {
         "score": (lazily("batch.score"), "score the rows of files, or of a snapshot of a topic"),
+        "retry": (lazily("batch.retry"), "score rejected rows that were fixed, and fold them in"),
         "deliver": (lazily("batch.deliver"), "bring the results of `score` to a table"),
         "export": (lazily("batch.export"), "write a snapshot of a topic to files"),
         "compare": (lazily("batch.compare"), "compare the predictions of the stream with those of a batch"),

@@ -33,6 +33,7 @@ class Job:
         passed: The columns of the inputs that go along with the predictions.
         partition_by: The columns whose values name the folders of the parts.
         compress: How parts of text are compressed.
+        stem: What the names of its files begin with.
     """
 
     model: Path
@@ -45,6 +46,7 @@ class Job:
     passed: pa.Schema = pa.schema([])  # noqa: RUF009 - it cannot be changed
     partition_by: tuple[str, ...] = ()
     compress: Compression = "none"
+    stem: str = ""
 
     def form(self, model: Model) -> OutputFormat:
         """The format of the parts.

@@ -204,6 +204,22 @@ class _Manifest(_Part):
     run: Run
 
 
+class Retry(_Part):
+    """Rejected rows that were fixed and scored after the run.
+
+    Attributes:
+        before: The manifest before it, which is kept beside the new one.
+        inputs: The fixed files; their rows have the positions that they had.
+        counts: What became of their rows.
+        run: What depends on the clock.
+    """
+
+    before: str
+    inputs: list[InputFile]
+    counts: Counts
+    run: Run
+
+
 class Predictions(_Manifest):
     """The manifest of `python -m batch score`; its parts hold predictions.
 
@@ -216,10 +232,11 @@ class Predictions(_Manifest):
         inputs: The files that were read, in order.
         counts: What became of all rows.
         ledger: What became of the rows of each file, or of each partition of a snapshot.
-        rejected_columns: The columns of the rejected parts.
+        rejected_columns: The columns that every rejected part begins with; those of the input follow them.
         rejected: The files of rejected rows, in order.
         sketches: How the valid rows' inputs, the scores and the decisions are spread, for
             `python -m batch drift` (see shared/sketches).
+        retries: The retries of rejected rows since the run, in order; all else is as after the last of them.
     """
 
     kind: Literal["predictions"] = "predictions"
@@ -232,6 +249,7 @@ class Predictions(_Manifest):
     rejected: list[PartFile]
     partition_by: list[str] = Field(default_factory=list)
     sketches: dict[str, Any] | None = None
+    retries: list[Retry] = Field(default_factory=list)
 
 
 class PartitionRange(_Part):
@@ -279,7 +297,9 @@ def settings_of(settings: CommandSettings) -> dict[str, str]:
     silent = {"output", "workers", "memory", "resume", "batch_rows", *LogSettings.model_fields}
     silent |= {"output_table", "work_folder", "database_password_file"}
     unset = {name for name in type(settings).model_fields if getattr(settings, name) in (None, [], {})}
-    return {name: value for name, value in shown(settings).items() if name not in silent | unset}
+    told = {name: value for name, value in shown(settings).items() if name not in silent | unset}
+    # As JSON, so that a retry of rejected rows can read them.
+    return told | {name: json.dumps(getattr(settings, name)) for name in ("columns", "map") if name in told}
 
 
 def write_manifest(folder: Folder, manifest: Manifest) -> None:

@@ -180,7 +180,7 @@ class NdjsonOutput(OutputFormat):
         lines = self._encoder.encode(outcome, "", ids.to_pylist())
         if passed:
             lines = list(map(_joined, lines, self._encoded(passed)))
-        rows = _lines(lines)
+        rows = lines_table(lines)
         if self.partition_by:
             whole = super().predictions(outcome, ids, passed)
             for name in self.partition_by:
@@ -189,7 +189,7 @@ class NdjsonOutput(OutputFormat):
 
     def rejections(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rejected rows as lines; a field without a value is left out."""
-        return _lines(as_lines(rows))
+        return lines_table(as_lines(rows))
 
     def open(self, file: HashedFile, schema: pa.Schema) -> Sink:  # noqa: ARG002 - lines have no schema
         """Begins a file of lines."""
@@ -212,7 +212,8 @@ OUTPUT_FORMATS: Final[dict[str, type[OutputFormat]]] = {
 }
 
 
-def _lines(lines: list[bytes]) -> pa.RecordBatch:
+def lines_table(lines: list[bytes]) -> pa.RecordBatch:
+    """Lines of JSON as the rows of a sink."""
     return pa.record_batch([pa.array(lines, pa.binary())], schema=_LINES)
 
 

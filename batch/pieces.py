@@ -161,7 +161,7 @@ class PieceScorer:
         """
         chunks = _followed(self._stage(self._scored(piece, done)))
         for begun in chunks:
-            with _PartInProgress(self._folder, self._form, piece, begun[0][0].part) as part:
+            with _PartInProgress(self._folder, self._form, piece, begun[0][0].part, self._job.stem) as part:
                 for (read, scored), following in chain([begun], chunks):
                     part.write(self._job.sources[read.source], read, scored)
                     report(Progress(read.end - read.first, read.source, read.size))
@@ -297,7 +297,7 @@ def parted(chunk: Chunk, row: int) -> tuple[Chunk, Chunk]:
 class _PartInProgress(ExitStack):
     """The files of one part while they are written; after an error they are removed."""
 
-    def __init__(self, folder: Folder, form: OutputFormat, piece: Piece, number: int) -> None:
+    def __init__(self, folder: Folder, form: OutputFormat, piece: Piece, number: int, stem: str) -> None:
         super().__init__()
         self.number = number
         self._piece, self._form = piece.number, form
@@ -305,11 +305,11 @@ class _PartInProgress(ExitStack):
         name = f"{numbers}.{form.suffix}"
         begin = partial(_begin, form, form.file_schema)
         self._parts: FileWriter | PartitionWriter = (
-            PartitionWriter(folder, f"part-{name}", begin, form.partition_by)
+            PartitionWriter(folder, f"{stem}part-{name}", begin, form.partition_by)
             if form.partition_by
-            else self.enter_context(FileWriter(folder, f"part-{name}", begin))
+            else self.enter_context(FileWriter(folder, f"{stem}part-{name}", begin))
         )
-        self._rejected = self.enter_context(Quarantine(folder, f"rejected-{numbers}", form))
+        self._rejected = self.enter_context(Quarantine(folder, f"{stem}rejected-{numbers}", form))
         self._bounds: dict[int, tuple[int, int]] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._left_out: Counter[int] = Counter()

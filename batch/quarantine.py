@@ -76,13 +76,17 @@ class Quarantine(ExitStack):
 
     def write(self, rows: pa.RecordBatch) -> None:
         """Writes rejected rows with all that they held."""
+        self.keep(self._form.rejections(rows))
+
+    def keep(self, rows: pa.RecordBatch) -> None:
+        """Writes rejected rows that are as the files hold them."""
         if self._columns is None or not rows.schema.equals(self._columns):
             self._end()
             name = self._stem + (f"-{len(self.files)}" if self.files else "")
             self._open = _RejectedFile(self._folder, f"{name}.{self._form.suffix}", self._form)
             self.enter_context(self._open)
             self._columns = rows.schema
-        self._open.write(self._form.rejections(rows))  # type: ignore[union-attr] # it is opened above
+        self._open.write(rows)  # type: ignore[union-attr] # it is opened above
 
     def finish(self) -> list[PartFile]:
         """Stores what was taken.
