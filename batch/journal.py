@@ -190,9 +190,10 @@ def _take(done: Done, entry: Begun | Digested | _Finished) -> None:
         done.digests[entry.source] = entry.sha256
     else:
         parts = done.parts.setdefault(entry.part.piece, [])
-        if entry.part.number != len(parts):
+        if entry.part.number > len(parts):
             raise ValueError("parts out of order")
-        parts.append(entry.part)
+        # A part that was made again: those after it were, or will be, made again too.
+        parts[entry.part.number :] = [entry.part]
 
 
 def _damaged(folder: Folder, number: int) -> InputError:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 
 from batch.folder import Folder
 from batch.job import Job, Piece, pieces_of
@@ -116,7 +117,7 @@ class BatchRun:
             self._check_digest(number, sha256, states[number])
         # A part counts where the content that it was made from is known to be the one that is there now.
         for piece, parts in done.parts.items():
-            self._parts[piece] = [part for part in parts if self._stands(part, done)]
+            self._parts[piece] = list(takewhile(lambda part: self._stands(part, done), parts))
         return done
 
     def _stands(self, part: FinishedPart, done: Done) -> bool:

@@ -15,6 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.csv
+import pyarrow.parquet
+
 from batch import durable
 from batch.manifest import MANIFEST_FILE, read_manifest
 from batch.score import main as score
@@ -125,6 +128,9 @@ def _check_kill(number: int, expected: dict[str, bytes], output: Path, arguments
 
 def main(arguments: Sequence[str]) -> int:
     """Goes through the fault points until a run has no more of them."""
+    # Loaded here, once, for all copies of this process.
+    assert pyarrow.csv
+    assert pyarrow.parquet
     expected, output = contents(Path(arguments[0])), Path(arguments[1])
     number = 0
     while True:
