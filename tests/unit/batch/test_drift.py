@@ -24,6 +24,8 @@ from shared.sketches.sample import Sample
 from shared.sketches.sketches import Sketches
 from shared.sketches.values import TextSpread, ValueCounts
 from tests.support.frames import EVERY_TYPE, made_up
+from tests.support.models import threshold_model
+from tests.support.tables import Rows, write_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -253,6 +255,27 @@ def test_only_common_features_are_compared_and_the_others_named(
     assert "The models differ: churn@2 (aaaaaaaaaaaa) in A, other@1 (bbbbbbbbbbbb) in B." in shown
     assert "Only in B: age" in shown
     assert "Of another type in A than in B: note" in shown
+
+
+def test_scored_folders_are_compared_by_what_their_manifests_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, random = threshold_model(tmp_path / "model"), np.random.default_rng(4)
+    values = {"one": random.random(3_000), "two": random.random(3_000), "other": random.random(3_000) ** 2}
+    for name, features in values.items():
+        rows: Rows = [
+            {"customer_id": row, "feature": feature} for row, feature in enumerate(features.tolist())
+        ]
+        path = write_rows(tmp_path / f"{name}-rows", "csv", [*rows, {"customer_id": 9}])
+        # Parts of fewer rows than there are, which are merged.
+        arguments = ["--model", str(model), "--output", str(tmp_path / name), "--part-rows", "700"]
+        assert main(["score", str(path), *arguments]) == ExitCode.DONE
+    code, answer = drift(capsys, tmp_path / "one", tmp_path / "two")
+    assert (code, answer["a"]["rows"]) == (ExitCode.DONE, 3_000)
+    assert set(verdicts(answer).values()) == {"stable"}
+    code, answer = drift(capsys, tmp_path / "one", tmp_path / "other")
+    assert code == ExitCode.ANSWER_IS_NO
+    assert verdicts(answer)["feature"] == "drifted"
 
 
 def failed(capsys: pytest.CaptureFixture[str], *arguments: Path | str) -> tuple[int, str]:
