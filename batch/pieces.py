@@ -2,13 +2,13 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,8 @@ from batch.writers import FileWriter, PartitionWriter
 from shared.formats.base import Chunk, Split
 from shared.ledger import Ledger
 from shared.predict import Predictor
+from shared.schema import Schema
+from shared.sketches.sketches import Sketches
 
 T = TypeVar("T")
 
@@ -59,6 +61,7 @@ class FinishedPart(BaseModel):
         ranges: The rows that it covers.
         parts: The files of predictions; none when all rows were rejected.
         rejected: The files of rejected rows.
+        sketches: Those of its valid rows, as Sketches.to_json gives them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +72,23 @@ class FinishedPart(BaseModel):
     ranges: list[Range]
     parts: list[PartFile]
     rejected: list[PartFile]
+    sketches: dict[str, Any]
+
+
+def merged_sketches(
+    schema: Schema, parts: Iterable[FinishedPart], before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The sketches of all rows: each part's as its journal has it, merged in order.
+
+    Args:
+        schema: The model's declared inputs.
+        parts: The parts.
+        before: The sketches of the rows that came before them, if any.
+    """
+    merged = Sketches.of(schema) if before is None else Sketches.from_json(before)
+    for part in parts:
+        merged.merge(Sketches.from_json(part.sketches))
+    return merged.to_json()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +181,10 @@ class PieceScorer:
         """
         chunks = _followed(self._stage(self._scored(piece, done)))
         for begun in chunks:
-            with _PartInProgress(self._folder, self._form, piece, begun[0][0].part, self._job.stem) as part:
+            part_at = begun[0][0].part
+            with _PartInProgress(
+                self._job, self._predictor, self._folder, self._form, piece, part_at
+            ) as part:
                 for (read, scored), following in chain([begun], chunks):
                     part.write(self._job.sources[read.source], read, scored)
                     report(Progress(read.end - read.first, read.source, read.size))
@@ -297,10 +320,13 @@ def parted(chunk: Chunk, row: int) -> tuple[Chunk, Chunk]:
 class _PartInProgress(ExitStack):
     """The files of one part while they are written; after an error they are removed."""
 
-    def __init__(self, folder: Folder, form: OutputFormat, piece: Piece, number: int, stem: str) -> None:
+    def __init__(  # noqa: PLR0913 - what a part is made from
+        self, job: Job, predictor: Predictor, folder: Folder, form: OutputFormat, piece: Piece, number: int
+    ) -> None:
         super().__init__()
         self.number = number
-        self._piece, self._form = piece.number, form
+        self._piece, self._form, stem = piece.number, form, job.stem
+        self._sketches = Sketches.of(predictor.model.schema)
         numbers = f"{piece.number:05d}-{number:04d}"
         name = f"{numbers}.{form.suffix}"
         begin = partial(_begin, form, form.file_schema)
@@ -320,6 +346,9 @@ class _PartInProgress(ExitStack):
         self._rejected.take(source, read.split, read.chunk, scored)
         self._ledgers.setdefault(read.source, Ledger()).add(scored.place, scored.read, scored.outcome)
         self._left_out[read.source] += read.left_out
+        outcome = scored.outcome
+        if outcome.frame is not None:
+            self._sketches.add(outcome.frame, outcome.scores, outcome.decisions)
         first, _ = self._bounds.get(read.source, (read.first, 0))
         self._bounds[read.source] = first, read.end
 
@@ -345,6 +374,7 @@ class _PartInProgress(ExitStack):
             ],
             parts=parts,
             rejected=rejected,
+            sketches=self._sketches.to_json(),
         )
 
 

@@ -26,7 +26,7 @@ from batch.manifest import (
     read_manifest,
     write_manifest,
 )
-from batch.pieces import FinishedPart, Progress
+from batch.pieces import FinishedPart, Progress, merged_sketches
 from batch.refold import (
     FixedFile,
     kind_of,
@@ -180,6 +180,8 @@ class _Retrial:
                 "rejected": [*left, *rejected],
                 "ledger": ledger,
                 "counts": Counts.sum_of(list(ledger.values())),
+                "sketches": self.manifest.sketches
+                and merged_sketches(predictor.model.schema, finished, self.manifest.sketches),
                 "retries": [*self.manifest.retries, entry],
             }
         )

@@ -22,7 +22,7 @@ from batch.manifest import (
     Run,
     write_manifest,
 )
-from batch.pieces import FinishedPart, Progress
+from batch.pieces import FinishedPart, Progress, merged_sketches
 from batch.sources import REJECTED_SCHEMA, Scorable
 from batch.workers import score_pieces
 from shared.errors import InputError
@@ -237,6 +237,7 @@ class BatchRun:
             rejected_columns=Column.all_of(REJECTED_SCHEMA),
             rejected=_files(part.rejected for part in parts),
             partition_by=list(form.partition_by),
+            sketches=merged_sketches(self.predictor.model.schema, parts),
             settings=self.settings,
             run=Run.of(started, seconds, everything.read),
         )

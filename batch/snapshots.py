@@ -23,10 +23,10 @@ from shared.errors import InputError
 from shared.explanations import joined
 from shared.files import Chunk, check_file, original_rows, read_file, split_file
 from shared.formats.base import RAW, Split
-from shared.frame import MISSING_CODE, Column, Parsed
+from shared.frame import MISSING_CODE, Column, Frame, Parsed
 from shared.predict import Outcome, Predictor
 from shared.predictions import as_list
-from shared.schema import EVENT_ID, Input, Schema
+from shared.schema import EVENT_ID, Input, Reason, Schema
 from shared.storage import LocalFile
 
 INPUTS: Final = "inputs"
@@ -257,7 +257,7 @@ def _merged(left: Outcome, right: Outcome) -> Outcome:
     rejections = tuple(sorted((*left.rejections, *right.rejections), key=lambda rejection: rejection.row))
     total = left.total + right.total
     if not len(right.rows):
-        return replace(left, total=total, rejections=rejections)
+        return replace(left, total=total, rejections=rejections, frame=_in_order(left, right))
     rows = np.concatenate([left.rows, right.rows])
     order = np.argsort(rows)
     places = order.tolist()
@@ -277,4 +277,23 @@ def _merged(left: Outcome, right: Outcome) -> Outcome:
         np.concatenate([left.decisions, right.decisions])[order],
         rejections,
         None if explanations is None else explanations.take(order),
+        _in_order(left, right),
     )
+
+
+def _in_order(left: Outcome, right: Outcome) -> Frame | None:
+    """The valid rows of two outcomes in the order of the batch, however it was cut."""
+    if left.frame is None or right.frame is None:
+        return None
+    order = np.argsort(np.concatenate([_valid_rows(left), _valid_rows(right)]))
+    theirs = right.frame.columns
+    columns = {
+        name: np.concatenate([column, theirs[name]])[order] for name, column in left.frame.columns.items()
+    }
+    return Frame(len(order), columns)
+
+
+def _valid_rows(outcome: Outcome) -> npt.NDArray[np.int64]:
+    """The rows that the model was given: those that it failed for are rejected by it alone."""
+    failed = [rejection.row for rejection in outcome.rejections if rejection.reason is Reason.MODEL_ERROR]
+    return np.sort(np.concatenate([outcome.rows, np.array(failed, np.int64)]))

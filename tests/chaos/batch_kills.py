@@ -1,6 +1,6 @@
 """Kills a batch run at random moments, again and again, and resumes it until it ends.
 
-    python -m tests.chaos.batch_kills --kills 100 --rows 1000000
+`python -m tests.chaos.batch_kills --kills 100 --rows 1000000`
 """
 
 import argparse
@@ -56,7 +56,7 @@ def kill_at_random(path: Path, folder: Path, kills: int, seed: int) -> int:
     Raises:
         AssertionError: A resumed run's files are not those of an uninterrupted one.
     """
-    moments = random.Random(seed)
+    moments = random.Random(seed)  # noqa: S311 - moments, no secret
     expected, output = folder / "expected", folder / "killed"
     began = time.monotonic()
     assert _run(path, expected).wait() == 0
@@ -81,7 +81,7 @@ def kill_at_random(path: Path, folder: Path, kills: int, seed: int) -> int:
 
 
 def _run(path: Path, output: Path) -> "subprocess.Popen[bytes]":
-    arguments = ["score", path, "--model", _MODEL, "--output", output, "--resume"]
+    arguments = ["score", str(path), "--model", str(_MODEL), "--output", str(output), "--resume"]
     options = ["--workers", "2", "--part-rows", "25000"]
     return subprocess.Popen(
         [sys.executable, "-m", "batch", *arguments, *options],

@@ -14,12 +14,10 @@ from tests.support.tables import write_rows
 pytestmark = [pytest.mark.chaos]
 
 
-@pytest.mark.parametrize("output_format", ["parquet", "ndjson"])
-def test_killed_at_every_step_and_resumed(tmp_path: Path, output_format: str) -> None:
+def test_killed_at_every_step_and_resumed(tmp_path: Path) -> None:
     """Before, in the middle of, and after each write; before and after each fsync, rename and removal."""
     rows = [{"customer_id": n, "feature": None if n % 4 == 0 else n / 16} for n in range(16)]
-    inputs = [str(write_rows(tmp_path / name, name, rows)) for name in ("csv", "parquet")]
-    arguments = [*inputs, "--model", str(ROOT / "models/threshold"), "--format", output_format]
+    arguments = [str(write_rows(tmp_path, "csv", rows)), "--model", str(ROOT / "models/threshold")]
     arguments += ["--part-rows", "9", "--workers", "1"]
     expected = tmp_path / "expected"
     assert batch(["score", *arguments, "--output", str(expected)]) == 0
@@ -37,13 +35,13 @@ def test_killed_at_every_step_and_resumed(tmp_path: Path, output_format: str) ->
     for step in ("write", "sync", "rename", "sync_folder", "remove"):
         assert f"before {step}" in reached
         assert f"after {step}" in reached
-    assert reached.count("in the middle of write") > 20
+    assert reached.count("in the middle of write") > 8
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("input_format", ["parquet", "ndjson"])
 def test_killed_at_random_and_resumed(tmp_path: Path, input_format: str) -> None:
-    """By threads (Parquet) and by processes (events): `python -m tests.chaos.batch_kills` does it 100 times."""
+    """By threads (Parquet) and by processes (events); `python -m tests.chaos.batch_kills` goes on longer."""
     path = write_input(tmp_path, input_format, 400_000)
     kills = kill_at_random(path, tmp_path, kills=4, seed=1)
     assert kills == 4

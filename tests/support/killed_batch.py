@@ -1,6 +1,6 @@
 """Kills `python -m batch score` at every step by which results reach the disk, and resumes it each time.
 
-    python -m tests.support.killed_batch EXPECTED OUTPUT ARGUMENTS...
+`python -m tests.support.killed_batch EXPECTED OUTPUT ARGUMENTS...`
 
 Runs `batch ARGUMENTS --output OUTPUT`, once for each fault point, and expects the files of EXPECTED after
 `--resume`. Prints one line a fault point, and ends with 1 at the first that does not hold.
