@@ -320,7 +320,7 @@ def parted(chunk: Chunk, row: int) -> tuple[Chunk, Chunk]:
 class _PartInProgress(ExitStack):
     """The files of one part while they are written; after an error they are removed."""
 
-    def __init__(  # noqa: PLR0913 - what a part is made from
+    def __init__(
         self, job: Job, predictor: Predictor, folder: Folder, form: OutputFormat, piece: Piece, number: int
     ) -> None:
         super().__init__()
