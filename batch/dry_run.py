@@ -50,7 +50,7 @@ def try_inputs(sources: Sequence[Scorable], predictor: Predictor, selection: Sel
     return [_tried(source, predictor, selection) for source in sources]
 
 
-def plan_of(job: Job, predictor: Predictor, tried: Sequence[Tried], workers: int) -> str:
+def plan_of(job: Job, predictor: Predictor, tried: Sequence[Tried], workers: int, memory: int) -> str:
     """What a run would do, for a person to read.
 
     Args:
@@ -58,6 +58,7 @@ def plan_of(job: Job, predictor: Predictor, tried: Sequence[Tried], workers: int
         predictor: Its model.
         tried: What became of the first rows of all inputs.
         workers: How many pieces are scored at once.
+        memory: What the run may take, in MiB.
     """
     model = predictor.model
     size = sum(one.size for one in tried)
@@ -77,7 +78,7 @@ def plan_of(job: Job, predictor: Predictor, tried: Sequence[Tried], workers: int
             f"output   {shown_address(job.output)}: {told} of up to {job.part_rows:,} rows read{parted}"
         )
         lines.append(f"columns  {', '.join(form.schema.names)} ({form.suffix})")
-        lines.append(f"workers  {min(workers, len(pieces))}")
+        lines.append(f"workers  {min(workers, len(pieces))}, within {memory:,} MiB")
     lines.append("Nothing was written: this was a dry run.")
     return "\n".join(map(visible, lines))
 

@@ -26,6 +26,7 @@ from batch.manifest import (
     read_manifest,
     write_manifest,
 )
+from batch.memory import default_memory
 from batch.pieces import FinishedPart, Progress, merged_sketches
 from batch.refold import (
     FixedFile,
@@ -292,5 +293,6 @@ class _Retrial:
                 else:
                     meter.add(message.rows, job.sources[message.source].name, message.size / total)
 
-            score_pieces(job, predictor, self.folder, [(piece, None) for piece in pieces], report, workers=1)
+            pending = [(piece, None) for piece in pieces]
+            score_pieces(job, predictor, self.folder, pending, report, workers=1, memory=default_memory(1))
         return finished

@@ -44,6 +44,7 @@ class BatchRun:
         folder: Where the results go.
         settings: The settings on which results depend, as text.
         workers: How many pieces are scored at once.
+        memory: What the run may take, in MiB.
     """
 
     job: Job
@@ -51,6 +52,7 @@ class BatchRun:
     folder: Folder
     settings: dict[str, str]
     workers: int
+    memory: int
     _parts: dict[int, list[FinishedPart]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -191,7 +193,7 @@ class BatchRun:
                 pending.append((piece, finished[-1] if finished else None))
         limit = self.job.selection.limit
         room = None if limit is None else limit - self._scored_before()
-        score_pieces(self.job, self.predictor, self.folder, pending, report, self.workers, room)
+        score_pieces(self.job, self.predictor, self.folder, pending, report, self.workers, self.memory, room)
 
     def _scored_before(self) -> int:
         """How many rows an earlier run has scored or rejected."""

@@ -21,6 +21,7 @@ from batch.job import Job
 from batch.lakes import is_lake, open_lake
 from batch.lakes.rows import sources_of_lakes
 from batch.manifest import Counts, Predictions, has_manifest, read_manifest, settings_of
+from batch.memory import default_memory, rows_at_once, threads_within
 from batch.run import BatchRun, is_finished
 from batch.selection.passing import check_inputs, check_output
 from batch.selection.selection import Selection
@@ -95,6 +96,12 @@ class ScoreSettings(DatabaseSettings, DeliverySettings, LogSettings, SelectionSe
     delimiter: Delimiter = Field(
         ",", description="What separates the fields of CSV files: one character, or the word tab."
     )
+    memory: int | None = Field(
+        None,
+        ge=256,
+        description="About how many MiB the run may take: fewer workers and smaller batches where it is "
+        "little. Not given: 200 for each worker, and at least 400. It changes no result.",
+    )
     batch_rows: int = Field(
         65_536, ge=1, le=1_048_576, description="Rows scored at once; changes memory and speed, no result."
     )
@@ -102,6 +109,16 @@ class ScoreSettings(DatabaseSettings, DeliverySettings, LogSettings, SelectionSe
     dry_run: bool = Field(
         False, description="Score the first rows of every input, say what a run would do, and write nothing."
     )
+
+    @property
+    def memory_limit(self) -> int:
+        """What the run may take, in MiB."""
+        return self.memory or default_memory(self.workers)
+
+    @property
+    def threads(self) -> int:
+        """How many workers there is memory for."""
+        return threads_within(self.memory_limit, self.workers)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -177,7 +194,8 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
             return _finished(settings, folder)
         if not settings.resume:
             folder.check_empty()
-        return BatchRun(job, predictor, folder, settings_of(settings), settings.workers).score(started)
+        workers, memory = settings.threads, settings.memory_limit
+        return BatchRun(job, predictor, folder, settings_of(settings), workers, memory).score(started)
 
 
 def dry_run(settings: ScoreSettings) -> int:
@@ -197,7 +215,7 @@ def dry_run(settings: ScoreSettings) -> int:
     tried = try_inputs(sources, predictor, selection)
     usable = [source for source, one in zip(sources, tried, strict=True) if one.refused is None]
     job = _job(settings, settings.output, predictor, usable, selection)
-    print(plan_of(job, predictor, tried, settings.workers))
+    print(plan_of(job, predictor, tried, settings.threads, settings.memory_limit))
     if len(usable) < len(sources):
         raise InputError(
             f"{len(sources) - len(usable):,} of {len(sources):,} inputs cannot be scored",
@@ -252,16 +270,16 @@ def _finished(settings: ScoreSettings, folder: Folder) -> Predictions:
 
 def _sources(settings: ScoreSettings, predictor: Predictor, selection: Selection) -> list[Scorable]:
     """What the inputs stand for: databases, snapshots (folders with a manifest), files, lakes' tables."""
-    reading = Reading(
-        settings.ignore_case, settings.delimiter, settings.batch_rows, selection.read, settings.map
-    )
+    columns = len(predictor.model.schema.fields) + len(selection.read)
+    batch_rows = rows_at_once(settings.memory_limit, settings.threads, columns, settings.batch_rows)
+    reading = Reading(settings.ignore_case, settings.delimiter, batch_rows, selection.read, settings.map)
     wish = settings.wish(settings.input)
     stored = [text for text in settings.input if not is_database(text) and not is_lake(text)]
     snapshots = [text for text in stored if has_manifest(Path(text))]
     files = [text for text in stored if text not in snapshots]
     found: list[Scorable] = [] if wish is None else [DatabaseRows(wish, reading)]
     for text in snapshots:
-        parts = sources_of_snapshot(Path(text), predictor, settings.batch_rows)
+        parts = sources_of_snapshot(Path(text), predictor, batch_rows)
         places = {source.place for source in found}
         if again := next((part.place for part in parts if part.place in places), None):
             raise InputError(

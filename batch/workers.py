@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from batch.folder import Folder, LocalFolder, folder_at
 from batch.job import Job, Piece
+from batch.memory import processes_within
 from batch.pieces import FinishedPart, PieceScorer, Progress, Report
 from shared.errors import ExitCode, InputError
 from shared.predict import Predictor
@@ -26,13 +27,14 @@ _BYTES_WORTH_A_PROCESS: Final = 24 << 20
 Pending = Sequence[tuple[Piece, FinishedPart | None]]
 
 
-def score_pieces(
+def score_pieces(  # noqa: PLR0913 - what a run consists of
     job: Job,
     predictor: Predictor,
     folder: Folder,
     pending: Pending,
     report: Report,
     workers: int,
+    memory: int,
     room: int | None = None,
 ) -> None:
     """Scores all pieces; which worker has which changes no byte of the results.
@@ -44,6 +46,7 @@ def score_pieces(
         pending: The pieces, each with the last part of it that is finished already.
         report: Told of progress and of finished parts; called by several threads, one at a time for a piece.
         workers: How many pieces are scored at once.
+        memory: What the run may take, in MiB.
         room: How many rows may be scored, the first ones; None: all of them.
 
     Raises:
@@ -51,8 +54,9 @@ def score_pieces(
     """
     # The first rows are known only once those before them are.
     workers = min(workers, len(pending)) if room is None else 1
-    if workers > 1 and isinstance(folder, LocalFolder) and _worth_processes(job, pending, workers):
-        _by_processes(job, folder, pending, report, workers)
+    processes = processes_within(memory, workers)
+    if processes > 1 and isinstance(folder, LocalFolder) and _worth_processes(job, pending, processes):
+        _by_processes(job, folder, pending, report, processes)
     else:
         _by_threads(job, predictor, folder, pending, report, workers, room)
 
