@@ -10,7 +10,7 @@ import base64
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import pyarrow as pa
@@ -140,7 +140,7 @@ def _as_cells(column: Any) -> Any:
         return column.cast(pa.float64())
     if any(is_plain(column.type) for is_plain in _PLAIN):
         return column
-    texts = [None if value is None else _cell(value) for value in map(_json_value, column.to_pylist())]
+    texts = [None if value is None else _cell(value) for value in map(_json_value, _values(column))]
     return pa.array(texts, pa.string())
 
 
@@ -149,18 +149,40 @@ def _cell(value: Any) -> str:
 
 
 def as_lines(rows: pa.RecordBatch) -> list[bytes]:
-    """Rejected rows as JSON objects; a field without a value is left out.
+    """Rejected rows as JSON objects; what Tandem says of none of them is left out.
 
-    A number that JSON does not have is its name as text, such as "NaN".
+    A column of the input without a value is null, so that every line shows all of them. A number that JSON
+    does not have is its name as text, such as "NaN".
     """
     columns = [times.as_text(column) if times.is_time(column.type) else column for column in rows.columns]
-    values = [list(map(_json_value, column.to_pylist())) for column in columns]
+    values = [list(map(_json_value, _values(column))) for column in columns]
     names = rows.schema.names
     encode = msgspec.json.Encoder(decimal_format="number").encode
     return [
-        encode({name: value for name, value in zip(names, row, strict=True) if value is not None})
+        encode(
+            {
+                name: value
+                for name, value in zip(names, row, strict=True)
+                if value is not None or name not in _TAKEN
+            }
+        )
         for row in zip(*values, strict=True)
     ]
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's values; one that Python has no form for, such as a time before its first year, as text."""
+    try:
+        return cast("list[Any]", column.to_pylist())
+    except (ValueError, OverflowError, pa.ArrowException):
+        return [_value(column.slice(place, 1)) for place in range(len(column))]
+
+
+def _value(one: Any) -> Any:
+    try:
+        return one[0].as_py()
+    except (ValueError, OverflowError, pa.ArrowException):
+        return one.to_string(skip_new_lines=True)
 
 
 def _json_value(value: Any) -> Any:

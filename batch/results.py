@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.explained import EXPLANATION, explanation_column, explanations_of
+from batch.held_rows import POSITION, REASON, lines_of, object_of
 from shared.errors import InputError
-from shared.files import read_file
+from shared.files import format_of, read_file
 from shared.models.directory import RESERVED_OUTPUTS
 from shared.predictions import Contribution
-from shared.storage import StoredFile
+from shared.storage import LocalFile, StoredFile
 
 JoinColumn = Literal["prediction_id", "customer_id", "event_id"]
 
@@ -151,17 +152,21 @@ def read_rejections(file: StoredFile | Path, on: JoinColumn) -> Iterator[pa.Tabl
     Raises:
         InputError: The file cannot be read, or holds something else.
     """
-    name = "position" if on == "prediction_id" else on
-    for chunk in read_file(file):
+    name = POSITION if on == "prediction_id" else on
+    stored = LocalFile(file) if isinstance(file, Path) else file
+    if format_of(stored).events:
+        for lines in lines_of(stored):
+            rows = [object_of(stored, line) for line in lines]
+            yield pa.table(
+                [[row.get(name) for row in rows], [row[REASON] for row in rows]], schema=REJECTIONS
+            )
+        return
+    # What the rows held is passed over.
+    for chunk in read_file(stored, columns=[name, REASON]):
         batch: Any = chunk.batch
         try:
-            if chunk.values is not None:
-                rows = msgspec.json.decode(b"[" + b",".join(chunk.values) + b"]", type=list[dict[str, Any]])
-                columns = [[row.get(name) for row in rows], [row["reason"] for row in rows]]
-                yield pa.table(columns, schema=REJECTIONS)
-            else:
-                yield _table([batch.column(name), batch.column("reason")], REJECTIONS)
-        except (KeyError, msgspec.MsgspecError, pa.ArrowException) as error:
+            yield _table([batch.column(name), batch.column(REASON)], REJECTIONS)
+        except (KeyError, pa.ArrowException) as error:
             raise InputError(f"{file}: not a file of rejected rows: {error}", hint=_HINT) from error
 
 

@@ -14,8 +14,8 @@ from batch import quarantine
 from batch.__main__ import main
 from batch.rejected_rows import kept_names, own_name
 from batch.sources import REJECTED_SCHEMA
-from shared import files
 from shared.errors import ExitCode
+from shared.formats.parquet import Parquet
 from tests.support.fixing import read_rows, rejected_files
 from tests.support.models import threshold_model
 from tests.support.tables import manifest_of, write_rows
@@ -177,7 +177,7 @@ def test_nothing_more_is_read_where_nothing_is_rejected(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(files.Parquet, "originals", refuse)
+    monkeypatch.setattr(Parquet, "originals", refuse)
     path = write_rows(tmp_path, "parquet", [{"customer_id": 1, "feature": 0.5, "note": "a"}])
     assert not rejected_files(score(path))
 
@@ -189,3 +189,15 @@ def test_no_name_is_lost_or_taken_twice() -> None:
     assert [own_name(name) for name in kept] == names
     assert own_name("reason") is None
     assert kept_names(["a", "a", "a (2)"]) == ["a", "a (2)", "a (2) (2)"]
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_values_that_python_has_no_form_for_are_shown_as_text(
+    tmp_path: Path, score: Score, form: str
+) -> None:
+    early = pa.array([[-(2**60)], [1]], pa.list_(pa.timestamp("ms")))
+    pq.write_table(
+        pa.table({"customer_id": [1, 2], "feature": [None, 0.5], "at": early}), tmp_path / "a.parquet"
+    )
+    (row,) = held(score(tmp_path / "a.parquet", format=form))
+    assert "value out of range" in row["at"]

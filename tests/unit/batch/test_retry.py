@@ -16,6 +16,7 @@ from batch.__main__ import main
 from batch.folder import LocalFolder
 from batch.manifest import Counts, read_manifest
 from shared.errors import ExitCode
+from shared.events import MAX_EVENT_BYTES
 from tests.support.commands import ROOT, environment
 from tests.support.fixing import Fix, Row, fix, read_rows, rejected_files
 from tests.support.models import change_model, linear_model
@@ -135,12 +136,12 @@ def test_columns_are_read_as_the_run_read_them(tmp_path: Path) -> None:
     for form in ("csv", "parquet"):
         whole = score(model, write_rows(tmp_path / "good", form, good), tmp_path / f"whole-{form}", *options)
         folder = score(model, write_rows(tmp_path / "bad", form, bad), tmp_path / form, *options)
-        text = form == "csv"
-        fixed = fix(
-            rejected_files(folder)[0],
-            tmp_path / "fixed.parquet",
-            lambda row, text=text: {**row, "Größe": repr(4 / 3) if text else 4 / 3},
-        )
+        size: Any = repr(4 / 3) if form == "csv" else 4 / 3
+
+        def with_size(row: Row, size: Any = size) -> Row:
+            return {**row, "Größe": size}
+
+        fixed = fix(rejected_files(folder)[0], tmp_path / "fixed.parquet", with_size)
         retry(folder, fixed)
         assert by_id(folder) == by_id(whole)
 
@@ -150,7 +151,7 @@ def test_records_of_a_topic_are_fixed_as_events(tmp_path: Path, model: Path) -> 
     folder = score(model, snapshot, tmp_path / "out", "--format=ndjson")
     event = json.loads(VALUES[0] or b"")
     rows = read_rows(rejected_files(folder)[0])
-    assert {row["key"] for row in rows if "key" in row} == {"k"}
+    assert {row["key"] for row in rows} == {"k", None}
     before = manifest_of(folder)
 
     def change(row: Row) -> Row | None:
@@ -264,9 +265,11 @@ def test_raw_text_that_is_no_single_row_is_refused(
     path.write_bytes(b"customer_id,tenure,partner,contract\n1,2\n")
     folder = score(model, path, tmp_path / "out", "--format=csv")
     for raw in ("1,2,true,monthly\n2,2,true,yearly", '"1,2,true,monthly'):
-        fixed = fix(
-            rejected_files(folder)[0], tmp_path / "fixed.csv", lambda row, raw=raw: {**row, "raw": raw}
-        )
+
+        def with_raw(row: Row, raw: str = raw) -> Row:
+            return {**row, "raw": raw}
+
+        fixed = fix(rejected_files(folder)[0], tmp_path / "fixed.csv", with_raw)
         retry(folder, fixed, code=ExitCode.UNREADABLE)
         assert "rows.csv/0: its raw text is not one row of CSV" in capsys.readouterr().err
 
@@ -284,6 +287,20 @@ def test_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     retry(folder, path, code=ExitCode.UNREADABLE, more=(f"--model={other}",))
     assert "is not the model that scored" in capsys.readouterr().err
     retry(folder, path, more=(f"--model={moved}",))
+
+
+def test_an_event_whose_line_grows_too_long_is_still_compared_and_retried(
+    tmp_path: Path, model: Path
+) -> None:
+    """Within a line of JSON every quote of an event takes two bytes."""
+    event = {**GOOD[0], "tenure": -1, "note": '"' * 400_000}
+    (tmp_path / "rows.ndjson").write_text(json.dumps(event) + "\n")
+    folder = score(model, tmp_path / "rows.ndjson", tmp_path / "out", "--format=ndjson")
+    (path,) = rejected_files(folder)
+    assert path.stat().st_size > MAX_EVENT_BYTES
+    assert main(["compare", str(folder), str(folder)]) == ExitCode.DONE
+    retry(folder, fix(path, tmp_path / "fixed.ndjson", as_good))
+    assert list(by_id(folder)) == ["rows.ndjson/0"]
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -327,7 +344,7 @@ def test_a_retry_that_is_killed_at_any_step_leaves_a_whole_folder(tmp_path: Path
         list(map(str, arguments)), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert len(ended.stdout.splitlines()) > 40
+    assert len(ended.stdout.splitlines()) >= 9
 
 
 def _half(row: Row) -> Row | None:
