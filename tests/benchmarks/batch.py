@@ -1,81 +1,160 @@
-"""Batch: rows/s and peak memory of the real command, beside reading and writing alone."""
+"""Batch: the real command beside other ways to score a file, and beside what cannot be beaten.
 
+Every contender checks its input by the same rules and writes the same predictions and rejected rows; see
+tests/benchmarks/stored/task.py, and tests/benchmarks/test_stored.py, which holds them to it.
+"""
+
+import importlib.util
 import json
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from rich.console import Console
-from rich.table import Table
+from tests.benchmarks.measure import Process
+from tests.benchmarks.report import Row, show
+from tests.benchmarks.stored.data import WRITERS, booster_file, linear_directory, xgboost_directory
+from tests.benchmarks.stored.task import LINEAR, XGBOOST
+from tests.benchmarks.stored.watch import run_tree
 
-from tests.benchmarks.measure import run_process
-from tests.benchmarks.model import FEATURES
-from tests.benchmarks.workload import write_model
-
-_CHUNK = 250_000
-# Reads the inputs and writes as many columns as a prediction has, with nothing in between.
-_CEILING = """
-import sys, pyarrow.parquet as pq
-source, target, *columns = sys.argv[1:]
-file = pq.ParquetFile(source, pre_buffer=False)
-schema = file.schema_arrow.empty_table().select(columns[:4]).schema
-with pq.ParquetWriter(target, schema, compression="zstd") as out:
-    for batch in file.iter_batches(65536, columns=columns):
-        out.write_batch(batch.select(columns[:4]))
-"""
+_CONTENDERS = ("pandas", "polars", "duckdb", "pyspark")
+_CEILING, _BOOSTER = "read and write", "booster"
+_START_ROWS = 1_000
+#: A first run warms the page cache and the compiled files of Python, and does not count.
+_START_RUNS = 7
+_DIGITS = {"seconds": 2, "CPU s": 2}
 
 
-def write_rows(path: Path, count: int) -> None:
-    """A Parquet file of `count` customers, written in pieces."""
-    rng = np.random.default_rng(5)
-    writer: pq.ParquetWriter | None = None
-    for start in range(0, count, _CHUNK):
-        size = min(_CHUNK, count - start)
-        columns = {"customer_id": np.arange(start, start + size)}
-        columns |= {name: np.round(rng.uniform(0, 100, size), 2) for name in FEATURES}
-        table = pa.table(columns)
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        rows: Of the Parquet file that all contenders score with both models.
+        text_rows: Of the CSV and the NDJSON file.
+        growth: Rows of the files with which Tandem's time and memory are seen to grow.
+        runs: Of each, in turn; the median counts.
+    """
+
+    rows: int = 5_000_000
+    text_rows: int = 1_000_000
+    growth: Sequence[int] = (1_000_000, 5_000_000, 20_000_000)
+    runs: int = 3
 
 
-def measure(counts: Sequence[int], rounds: int) -> list[tuple[str, int, float, float]]:
-    """(what, rows, rows a second, peak MiB): medians, each in turn."""
-    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+class Bench:
+    """The files and models of one benchmark.
+
+    Args:
+        folder: Where they are made, and where the results go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._models = {
+            LINEAR: linear_directory(folder / LINEAR),
+            XGBOOST: xgboost_directory(folder / XGBOOST),
+        }
+
+    def source(self, form: str, rows: int) -> Path:
+        """A file of so many rows, made when it is first asked for."""
+        path = self._folder / f"{rows}.{form}"
+        if not path.exists():
+            WRITERS[form](path, rows)
+        return path
+
+    def run(self, name: str, model: str, source: Path) -> Process:
+        """One run of a contender, whose results are deleted."""
+        target = self._folder / "out"
+        if name == "tandem":
+            options = ["--model", str(self._models[model]), "--output", str(target)]
+            done = run_tree(["-m", "batch", "score", str(source), *options])
+        else:
+            paths = (source, target, booster_file(self._models[XGBOOST]))
+            done = run_tree(["-m", "tests.benchmarks.stored", name, model, *map(str, paths)])
+        shutil.rmtree(target)
+        return done
+
+    def compare(self, names: Sequence[str], model: str, source: Path, rows: int, runs: int) -> list[Row]:
+        """A row of figures for each of these, which run in turn."""
+        found: dict[str, list[Process]] = {name: [] for name in names}
+        for _ in range(runs):
+            for name, done in found.items():
+                done.append(self.run(name, model, source))
+        return [
+            {
+                "format": source.suffix[1:],
+                "model": model,
+                "what": name,
+                "rows": rows,
+                **_figures(name, done, rows),
+            }
+            for name, done in found.items()
+        ]
+
+
+def _figures(name: str, done: Sequence[Process], rows: int) -> dict[str, float]:
+    """The medians; of the booster alone only its scoring counts, not the making of its matrix."""
+    lives = [json.loads(one.said)["seconds"] if name == _BOOSTER else one.seconds for one in done]
+    seconds = median(lives)
+    return {
+        "rows/s": rows / seconds,
+        "seconds": seconds,
+        "CPU s": median(one.cpu_seconds for one in done),
+        "peak MiB": median(one.peak_mib for one in done),
+    }
+
+
+def _installed() -> Iterator[str]:
+    for name in _CONTENDERS:
+        if importlib.util.find_spec(name) is None:
+            print(f"{name} is not installed, and is left out: see the extras `bench` and `spark`")
+        else:
+            yield name
+
+
+def main(sizes: Sizes | None = None) -> list[Row]:
+    """Measures and prints.
+
+    Returns:
+        All rows of all tables.
+    """
+    sizes = sizes or Sizes()
+    others = list(_installed())
+    found: list[Row] = []
+
+    def tell(title: str, rows: list[Row]) -> None:
+        show(title, rows, _DIGITS)
+        found.extend(rows)
+
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        model = write_model(folder / "model")
-        for count in counts:
-            write_rows(folder / f"{count}.parquet", count)
-        for round_number in range(rounds):
-            for count in counts:
-                source = folder / f"{count}.parquet"
-                output = folder / f"out-{count}-{round_number}"
-                options = ["--model", str(model), "--output", str(output)]
-                scored = run_process(["-m", "batch", "score", str(source), *options])
-                seconds = json.loads((output / "manifest.json").read_text())["run"]["seconds"]
-                found.setdefault(("tandem", count), []).append((count / seconds, scored.peak_mib))
-                columns = ["customer_id", *FEATURES]
-                alone = run_process(["-c", _CEILING, str(source), str(folder / "ceiling.parquet"), *columns])
-                found.setdefault(("read and write alone", count), []).append(
-                    (count / alone.seconds, alone.peak_mib)
-                )
-    return [
-        (what, count, median(rate for rate, _ in runs), median(peak for _, peak in runs))
-        for (what, count), runs in found.items()
-    ]
-
-
-def main(counts: Sequence[int] = (1_000_000, 5_000_000), rounds: int = 3) -> None:
-    """Measures and prints."""
-    table = Table(title="Batch: Parquet to Parquet, 8 numbers a row, linear model, validation included")
-    for column in ("what", "rows", "rows/s", "peak MiB"):
-        table.add_column(column, justify="left" if column == "what" else "right")
-    for what, count, rate, peak in measure(counts, rounds):
-        table.add_row(what, f"{count:,}", f"{rate:,.0f}", f"{peak:,.0f}")
-    Console().print(table)
+        bench = Bench(Path(name))
+        start = bench.source("parquet", _START_ROWS)
+        bench.run("tandem", XGBOOST, start)
+        rows = [
+            row
+            for model in (LINEAR, XGBOOST)
+            for row in bench.compare(["tandem"], model, start, _START_ROWS, _START_RUNS)
+        ]
+        tell("Start-up: the whole life of a small run", rows)
+        for model in (LINEAR, XGBOOST):
+            names = ["tandem", *others, _CEILING, *([_BOOSTER] if model == XGBOOST else [])]
+            source = bench.source("parquet", sizes.rows)
+            title = f"Parquet to Parquet, input checked, {model}: start-up included, memory of all processes"
+            tell(title, bench.compare(names, model, source, sizes.rows, sizes.runs))
+        for form in ("csv", "ndjson"):
+            # Spark numbers the rows of no text, and pyarrow does not read lines with text among numbers.
+            names = ["tandem", *(name for name in others if name != "pyspark")]
+            names += [_CEILING] if form == "csv" else []
+            source = bench.source(form, sizes.text_rows)
+            rows = bench.compare(names, LINEAR, source, sizes.text_rows, sizes.runs)
+            tell(f"{form} to Parquet, input checked, linear", rows)
+        rows = []
+        for count in sizes.growth:
+            source = bench.source("parquet", count)
+            rows += bench.compare(["tandem"], LINEAR, source, count, sizes.runs)
+            source.unlink()
+        tell("Growth: Parquet, linear", rows)
+    return found
