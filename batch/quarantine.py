@@ -20,9 +20,9 @@ from shared.formats.base import Chunk, Split
 
 #: Rows of a rejected file are written in groups of so many, or of so many bytes: a row may hold much.
 _GROUP_ROWS: Final = 131_072
-_GROUP_BYTES: Final = 32 << 20
+_GROUP_BYTES: Final = 8 << 20
 #: So many rows may wait for being looked up in their file at once.
-_WAITING_ROWS: Final = 131_072
+_WAITING_ROWS: Final = 65_536
 
 Rows = npt.NDArray[np.int64]
 
