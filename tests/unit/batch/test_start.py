@@ -19,10 +19,16 @@ NOT_FOR_THIS = {
 }
 
 
-@pytest.mark.parametrize("form", ["csv", "ndjson"])
+ROWS = {
+    "csv": "customer_id,tenure,charges,partner,contract\n1,3,70.35,true,monthly\n",
+    "ndjson": '{"customer_id": 1, "tenure": 3, "charges": 70.35, "partner": true, "contract": "monthly"}\n',
+}
+
+
+@pytest.mark.parametrize("form", ROWS)
 def test_a_plain_run_loads_nothing_that_it_has_no_use_for(form: str, tmp_path: Path) -> None:
     model, source = linear_model(tmp_path / "model"), tmp_path / f"rows.{form}"
-    source.write_text("customer_id\n1\n" if form == "csv" else '{"customer_id": 1}\n')
+    source.write_text(ROWS[form])
     arguments = ["batch", "score", str(source), "--model", str(model), "--output", str(tmp_path / "out")]
     loaded = python(
         "import contextlib, runpy, sys, io\n"
