@@ -1,6 +1,7 @@
 """One real Kafka for all tests that ask for one; the order in which tests go side by side."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -37,23 +38,37 @@ def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Bucket
     return object_store.new_bucket()
 
 
-@pytest.hookimpl(tryfirst=True)
+#: Tests that measure memory, or disturb what others wait for.
+_ALONE = ("tests/chaos/", "tests/unit/batch/test_memory.py")
+_INTEGRATION = "tests/integration/"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the long tests first and those that must be alone last.
 
     `make test` hands tests to one worker a core in this order: short ones fill what the long ones leave, and
     when those come that must be alone, one after the other on one worker, nothing else is left.
     """
-    for item in items:
-        if item.get_closest_marker("alone") is not None:
-            item.add_marker(pytest.mark.xdist_group("alone"))
     items.sort(key=_turn)
 
 
 def _turn(item: pytest.Item) -> int:
-    marks = {mark.name for mark in item.iter_markers()}
-    if "alone" in marks:
+    if item.nodeid.startswith(_ALONE):
         return 3
-    if "xdist_group" in marks:
+    if item.nodeid.startswith(_INTEGRATION):
         return 0
-    return 1 if marks & {"broker", "slow"} else 2
+    return 1 if any(mark.name in {"broker", "slow"} for mark in item.iter_markers()) else 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hands out tests in their order: those of an integration file together, for what they share is dear."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    class InOrder(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(_ALONE):
+                return "alone"
+            return nodeid.partition("::")[0] if nodeid.startswith(_INTEGRATION) else nodeid
+
+    return InOrder(config, log) if config.getvalue("dist") == "loadscope" else None

@@ -8,7 +8,7 @@ from tests.chaos.harness import report
 from tests.chaos.harness.plan import Action, make_plan
 from tests.chaos.harness.run import SESSION, Order, carry_out
 
-pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.alone]
+pytestmark = [pytest.mark.broker, pytest.mark.chaos]
 
 # A seed whose stopped worker is left alone until it goes on, as a zombie.
 SEED = 7

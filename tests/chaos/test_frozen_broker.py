@@ -14,7 +14,7 @@ from tests.support.broker import OwnBroker, own_broker
 from tests.support.commands import running
 from tests.support.topics import Pipeline, make_pipeline
 
-pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.alone]
+pytestmark = [pytest.mark.broker, pytest.mark.chaos]
 
 EVENTS = 24_000
 MODEL = Path("models/threshold")

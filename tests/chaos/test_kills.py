@@ -13,7 +13,7 @@ from shared.kafka.connection import KafkaSettings
 from tests.support.commands import Running, running
 from tests.support.topics import make_pipeline
 
-pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.alone]
+pytestmark = [pytest.mark.broker, pytest.mark.chaos]
 
 EVENTS = 100_000
 KILLS = 6

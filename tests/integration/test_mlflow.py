@@ -28,7 +28,7 @@ PINS = (
     "xgboost-cpu==3.2.0",
     "lightgbm==4.7.0",
 )
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = pytest.mark.slow
 
 ROWS = 1_000
 SCRIPT = ROOT / "tests" / "support" / "mlflow_models.py"

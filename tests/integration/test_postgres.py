@@ -31,7 +31,7 @@ from tests.support.models import linear_model, threshold_model
 from tests.support.postgres import PASSWORD, Postgres, new_database, running_postgres
 from tests.support.sqlite import address, insert, run
 
-pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("postgres")]
+pytestmark = pytest.mark.postgres
 
 LESSON = pa.table({"customer_id": [101, 102, 103, 104], "feature": [0.2, 0.8, 0.5, 0.9]})
 # The first and the last of them are rejected.

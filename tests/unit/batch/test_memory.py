@@ -13,7 +13,6 @@ _SMALL, _LARGE = 200_000, 3_000_000
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize(("form", "write"), [("parquet", write_parquet), ("csv", write_csv)])
 def test_fifteen_times_the_rows_do_not_take_twice_the_memory(
     tmp_path: Path, form: str, write: Callable[[Path, int], None]
