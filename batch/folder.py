@@ -175,6 +175,8 @@ class LocalFolder(Folder):
         self.address = str(path)
         #: The lock's descriptor while the folder is locked: a worker that is given it holds the lock, too.
         self.lock: int | None = None
+        #: What tells the unfinished files of two attempts at the same part from each other.
+        self.attempt = ""
 
     def names(self) -> list[str]:
         """The names in it, sorted, but for the lock's."""
@@ -237,7 +239,7 @@ class LocalFolder(Folder):
     def new_file(self, name: str) -> Iterator[HashedFile]:
         """A file, which gets its name once all of it is on the disk."""
         finished = self.path / name
-        unfinished = finished.with_name(f".{finished.name}{_UNFINISHED}")
+        unfinished = finished.with_name(f".{finished.name}{self.attempt}{_UNFINISHED}")
         try:
             finished.parent.mkdir(parents=True, exist_ok=True)
             file = unfinished.open("xb", buffering=0)
@@ -296,10 +298,14 @@ class LocalFolder(Folder):
         try:
             with suppress(FileNotFoundError):
                 os.truncate(self.path / JOURNAL_FILE, whole)
-            for unfinished in self.path.rglob(f".*{_UNFINISHED}"):
-                durable.remove(unfinished)
+            self.remove_unfinished()
         except OSError as error:
             raise self.failed("", error) from error
+
+    def remove_unfinished(self) -> None:
+        """Removes what attempts that were ended have left half written."""
+        for unfinished in self.path.rglob(f".*{_UNFINISHED}"):
+            durable.remove(unfinished)
 
     def end(self) -> None:
         """Removes the journal."""

@@ -45,6 +45,8 @@ class BatchRun:
         settings: The settings on which results depend, as text.
         workers: How many pieces are scored at once.
         memory: What the run may take, in MiB.
+        by_spark: Whether Spark's tasks score the pieces, and not this machine's workers.
+        spark_master: Spark's master; None: what spark-submit gives, or this machine.
     """
 
     job: Job
@@ -53,6 +55,8 @@ class BatchRun:
     settings: dict[str, str]
     workers: int
     memory: int
+    by_spark: bool = False
+    spark_master: str | None = None
     _parts: dict[int, list[FinishedPart]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -193,6 +197,11 @@ class BatchRun:
                 pending.append((piece, finished[-1] if finished else None))
         limit = self.job.selection.limit
         room = None if limit is None else limit - self._scored_before()
+        if self.by_spark:
+            from batch.spark import score_by_spark  # noqa: PLC0415 - an extra
+
+            score_by_spark(self.job, self.folder, pending, report, self.spark_master)
+            return
         score_pieces(self.job, self.predictor, self.folder, pending, report, self.workers, self.memory, room)
 
     def _scored_before(self) -> int:

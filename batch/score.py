@@ -106,6 +106,12 @@ class ScoreSettings(DatabaseSettings, DeliverySettings, LogSettings, SelectionSe
         65_536, ge=1, le=1_048_576, description="Rows scored at once; changes memory and speed, no result."
     )
     part_rows: int = Field(ROWS_PER_PART, ge=1, description="The most rows read for a part file.")
+    engine: Literal["local", "spark"] = Field(
+        "local", description="What scores: this machine, or Spark; changes no result."
+    )
+    spark_master: str | None = Field(
+        None, description="Spark's master, such as local[4]. Not given: what spark-submit says."
+    )
     dry_run: bool = Field(
         False, description="Score the first rows of every input, say what a run would do, and write nothing."
     )
@@ -188,6 +194,10 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
     if destination is not None:
         _check_no_folders(settings, destination)
         destination.check(job.form(predictor.model).schema, REJECTED_SCHEMA)
+    if settings.engine == "spark":
+        from batch.spark import check_sources  # noqa: PLC0415 - few runs need it
+
+        check_sources(job)
     folder.create()
     with folder.locked():
         if is_finished(folder):
@@ -195,7 +205,16 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
         if not settings.resume:
             folder.check_empty()
         workers, memory = settings.threads, settings.memory_limit
-        return BatchRun(job, predictor, folder, settings_of(settings), workers, memory).score(started)
+        return BatchRun(
+            job,
+            predictor,
+            folder,
+            settings_of(settings),
+            workers,
+            memory,
+            by_spark=settings.engine == "spark",
+            spark_master=settings.spark_master,
+        ).score(started)
 
 
 def dry_run(settings: ScoreSettings) -> int:
