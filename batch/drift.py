@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
@@ -21,6 +21,9 @@ from shared.settings import CommandSettings, load
 from shared.sketches.feature import FeatureSketch
 
 Verdict = Literal["drifted", "stable", "too few rows"]
+
+# The longest line of a table, in characters.
+_WIDEST: Final = 1_000
 
 
 class DriftSettings(LogSettings, CommandSettings):
@@ -232,7 +235,11 @@ def show(settings: DriftSettings, a: Side, b: Side, drift: Drift, console: Conso
     for name, side in (("A", a), ("B", b)):
         text = f"{name}: {side.name}, {side.sketches.rows:,} valid rows, {side.model}"
         console.print(Text(text, style="dim"), soft_wrap=True)
-    console.print(_table(drift))
+    table = _table(drift)
+    # Cut off by nothing: where lines are too long for the terminal, that wraps them.
+    wide = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+    console.width = max(console.width, wide)
+    console.print(table)
     if a.model_sha256 != b.model_sha256:
         text = f"The models differ: {_named(a)} in A, {_named(b)} in B."
         console.print(Text(text, style="yellow"), soft_wrap=True)
