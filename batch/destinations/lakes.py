@@ -117,6 +117,7 @@ class LakeTable(Destination):
 
     def deliver(self, folder: Path, manifest: Predictions) -> Delivered:
         """Adds the rejected rows, then the predictions; nothing where the run's are there already."""
+        self._check_not_before_retry(folder, manifest)
         properties = {
             RUN: run_digest(manifest),
             "tandem.model": manifest.model.id,
@@ -126,6 +127,22 @@ class LakeTable(Destination):
         scored = self._deliver(self._name, folder, manifest.parts, properties)
         again = not (scored or rejected) and bool(manifest.parts or manifest.rejected)
         return Delivered(self.address, scored, rejected, again=again)
+
+    def _check_not_before_retry(self, folder: Path, manifest: Predictions) -> None:
+        """Refuses a run that was delivered, then retried: rows are only added, and most are there already."""
+        tables = [
+            table
+            for table in (self._find(self._name), self._find(self._name + REJECTED))
+            if table is not None
+        ]
+        for retry in manifest.retries:
+            before = Predictions.model_validate_json((folder / retry.before).read_bytes())
+            if any(self._holds(table, run_digest(before)) for table in tables):
+                raise InputError(
+                    f"{self.address}: the run in {folder} was delivered before some of its rows were retried",
+                    hint="Its other rows would be there twice: deliver it to a new table, or first take out"
+                    f" what was added under {RUN} = {run_digest(before)}.",
+                )
 
     def _deliver(
         self, name: str, folder: Path, parts: Sequence[PartFile], properties: Mapping[str, str]

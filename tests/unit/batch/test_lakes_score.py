@@ -9,6 +9,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyiceberg.catalog import Catalog
 
+from batch.__main__ import main as batch
 from batch.score import main
 from shared.command import run
 from shared.errors import ExitCode
@@ -158,3 +159,25 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
         assert "Traceback" not in error
     assert not (tmp_path / "out").exists()
     assert len(lake.rows("rows")) == COUNT
+
+
+def test_a_run_that_was_delivered_and_then_retried_is_not_added_again(
+    tmp_path: Path, lake: Lake, score: Score, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, folder, table = tmp_path / "rows.ndjson", tmp_path / "scored", lake.address("answers")
+    row = '{"customer_id": %d, "tenure": %s, "partner": true, "contract": "yearly"}\n'
+    lines.write_text(row % (1, "3") + row % (2, "null"))
+    assert score(lines, "--output", folder, "--format", "parquet") == ExitCode.DONE
+    assert run(batch, ["deliver", str(folder), "--output", table]) == ExitCode.DONE
+    before = lake.rows("answers")
+    (kept,) = manifest_of(folder).rejected
+    held = pq.read_table(folder / kept.file)
+    fixed = [text.replace("null", "5") for text in held.column("raw").to_pylist()]
+    place = held.schema.get_field_index("raw")
+    pq.write_table(held.set_column(place, "raw", pa.array(fixed)), tmp_path / "fixed.parquet")
+    assert run(batch, ["retry", str(folder), str(tmp_path / "fixed.parquet")]) == ExitCode.DONE
+    assert run(batch, ["deliver", str(folder), "--output", table]) == ExitCode.UNREADABLE
+    assert "was delivered before some of its rows were retried" in capsys.readouterr().err
+    assert lake.rows("answers") == before
+    assert run(batch, ["deliver", str(folder), "--output", lake.address("anew")]) == ExitCode.DONE
+    assert len(lake.rows("anew")) == 2
