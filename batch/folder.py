@@ -150,16 +150,16 @@ class Folder(ABC):
             return
         hint = "Nothing is overwritten: name a new folder, or empty this one."
         if JOURNAL_FILE in names:
-            hint = "A run that was broken off has left it: --resume goes on with that run."
+            hint = "A run that was broken off has left it: --resume goes on with it, if it has ended."
         raise InputError(f"{self.address}: the output folder is not empty: it holds {names[0]}", hint=hint)
 
     def failed(self, name: str, error: OSError) -> InputError:
         """The sentence for a file that cannot be written."""
         said = error.strerror or str(error)
         where = f"{self.address}/{name}" if name else self.address
-        hint = f"Nothing is listed in {self.address}: free some space, or name another folder."
+        hint = "Nothing is listed there: see that there is space, and that it may be written to."
         if self.size_of(JOURNAL_FILE):
-            hint = "What is finished stays: free some space, and go on with --resume."
+            hint = "What is finished stays: make room, and go on with --resume."
         return InputError(f"{where}: cannot be written: {said}", hint=hint)
 
 

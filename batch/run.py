@@ -20,6 +20,7 @@ from batch.manifest import (
     PartFile,
     Predictions,
     Run,
+    read_manifest,
     write_manifest,
 )
 from batch.pieces import FinishedPart, Progress, merged_sketches
@@ -58,6 +59,8 @@ class BatchRun:
     by_spark: bool = False
     spark_master: str | None = None
     _parts: dict[int, list[FinishedPart]] = field(default_factory=dict)
+    #: Rows that an earlier try has scored or rejected.
+    _before: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def score(self, started: datetime) -> Predictions:
@@ -75,6 +78,7 @@ class BatchRun:
         begin = time.monotonic()
         states = [source.state() for source in self.job.sources]
         done = self._begin(states)
+        self._before = self._scored_before()
         journal = Journal(self.folder)
         pieces = pieces_of(self.job.sources, self.predictor, self.job.part_rows)
         with ThreadPoolExecutor(1, "digest") as pool, Meter() as meter:
@@ -94,10 +98,42 @@ class BatchRun:
         self.folder.end()
         return manifest
 
-    def _begin(self, states: Sequence[FileState]) -> Done:
-        """Writes the journal's beginning, or sees that the one that is there is this run's."""
+    def finished(self) -> Predictions:
+        """The manifest of a run that has ended already: to resume it is to see that this is the same run.
+
+        Raises:
+            InputError: Naming what has changed since.
+        """
+        manifest = read_manifest(self.folder)
+        if not isinstance(manifest, Predictions):
+            raise InputError(f"{self.folder.address}: it holds a snapshot", hint="Name a new folder.")
+        self._check_not_fleeting()
+        states = [source.state() for source in self.job.sources]
+        before = Begun(
+            tandem=manifest.tandem,
+            model=manifest.model.id,
+            model_sha256=manifest.model.sha256,
+            settings=manifest.settings,
+            inputs=[InputSeen(name=entry.name, size=entry.size) for entry in manifest.inputs],
+        )
+        before.check_same(self._now(states), self.folder.address)
+        for number, entry in enumerate(manifest.inputs):
+            self._check_digest(number, entry.sha256, states[number])
+        self.folder.end()
+        return manifest
+
+    def _check_not_fleeting(self) -> None:
+        if fleeting := next((source for source in self.job.sources if not source.resumable), None):
+            raise InputError(
+                f"{self.folder.address}: cannot be resumed: {fleeting.name} comes from a database, where"
+                " another run would see other rows",
+                hint="Score into a new folder.",
+            )
+
+    def _now(self, states: Sequence[FileState]) -> Begun:
+        """What this run is."""
         model = self.predictor.model
-        now = Begun(
+        return Begun(
             tandem=tandem_version(),
             model=model.id,
             model_sha256=model.sha256,
@@ -107,17 +143,15 @@ class BatchRun:
                 for source, state in zip(self.job.sources, states, strict=True)
             ],
         )
-        done = read_journal(self.folder)
+
+    def _begin(self, states: Sequence[FileState]) -> Done:
+        """Writes the journal's beginning, or sees that the one that is there is this run's."""
+        now, done = self._now(states), read_journal(self.folder)
         self.folder.mend(done.whole)
         if done.begun is None:
             Journal(self.folder).add(now)
             return done
-        if fleeting := next((source for source in self.job.sources if not source.resumable), None):
-            raise InputError(
-                f"{self.folder.address}: cannot be resumed: {fleeting.name} comes from a database, where"
-                " another run would see other rows",
-                hint="Score into a new folder.",
-            )
+        self._check_not_fleeting()
         done.begun.check_same(now, self.folder.address)
         for number, sha256 in done.digests.items():
             self._check_digest(number, sha256, states[number])
@@ -196,7 +230,7 @@ class BatchRun:
             if not finished or not finished[-1].last:
                 pending.append((piece, finished[-1] if finished else None))
         limit = self.job.selection.limit
-        room = None if limit is None else limit - self._scored_before()
+        room = None if limit is None else limit - self._before
         if self.by_spark:
             from batch.spark import score_by_spark  # noqa: PLC0415 - an extra
 
@@ -250,7 +284,7 @@ class BatchRun:
             partition_by=list(form.partition_by),
             sketches=merged_sketches(self.predictor.model.schema, parts),
             settings=self.settings,
-            run=Run.of(started, seconds, everything.read),
+            run=Run.of(started, seconds, everything.read - self._before),
         )
 
 

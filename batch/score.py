@@ -16,11 +16,11 @@ from batch.databases.settings import DatabaseSettings
 from batch.destinations import Destination
 from batch.destinations.settings import DeliverySettings, told
 from batch.dry_run import plan_of, try_inputs
-from batch.folder import Folder, folder_at
+from batch.folder import folder_at
 from batch.job import Job
 from batch.lakes import is_lake, open_lake
 from batch.lakes.rows import sources_of_lakes
-from batch.manifest import Counts, Predictions, has_manifest, read_manifest, settings_of
+from batch.manifest import Counts, Predictions, has_manifest, settings_of
 from batch.memory import default_memory, rows_at_once, threads_within
 from batch.run import BatchRun, is_finished
 from batch.selection.passing import check_inputs, check_output
@@ -48,11 +48,12 @@ def _cores() -> int:
 class ScoreSettings(DatabaseSettings, DeliverySettings, LogSettings, SelectionSettings):
     """Scores the rows of files with a model.
 
-    Reads CSV, NDJSON and Parquet, a snapshot made by `python -m batch export`, a table or query of a
-    database, or a table of a lake: delta:PATH or iceberg:CATALOG/NAMESPACE.TABLE, with @VERSION or as it is
-    now. Writes part files with the predictions, rejected files with the rows that could not be scored
-    and why, and manifest.json last: a folder without one holds nothing that counts. What goes to a table is
-    delivered after that, all in one transaction.
+    Reads Parquet, Arrow, CSV and NDJSON (also as .gz and .zst), here or in an object store (s3://, gs://,
+    abfs://); a snapshot made by `python -m batch export`; a table or query of a database; or a table of a
+    lake: delta:PATH or iceberg:CATALOG/NAMESPACE.TABLE, with @VERSION or as it is now. Writes part files
+    with the predictions, rejected files with the rows that could not be scored and why, and manifest.json
+    last: a folder without one holds nothing that counts. What goes to a table is delivered after that, all
+    in one transaction.
 
     Example:
       python -m batch score customers.csv --model models/churn --output scored
@@ -200,12 +201,10 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
         check_sources(job)
     folder.create()
     with folder.locked():
-        if is_finished(folder):
-            return _finished(settings, folder)
         if not settings.resume:
             folder.check_empty()
         workers, memory = settings.threads, settings.memory_limit
-        return BatchRun(
+        batch = BatchRun(
             job,
             predictor,
             folder,
@@ -214,7 +213,8 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
             memory,
             by_spark=settings.engine == "spark",
             spark_master=settings.spark_master,
-        ).score(started)
+        )
+        return batch.finished() if is_finished(folder) else batch.score(started)
 
 
 def dry_run(settings: ScoreSettings) -> int:
@@ -273,18 +273,6 @@ def _check_no_folders(settings: ScoreSettings, destination: Destination) -> None
             f"--partition-by: the output {destination.address} is a table, which has no folders",
             hint="Leave it out: a table is partitioned by its own declaration.",
         )
-
-
-def _finished(settings: ScoreSettings, folder: Folder) -> Predictions:
-    """The manifest of a run that has ended already: to resume it is to see that it is the same one."""
-    manifest = read_manifest(folder)
-    if not isinstance(manifest, Predictions) or manifest.settings != settings_of(settings):
-        raise InputError(
-            f"{folder.address}: another run has ended in this folder",
-            hint="Its settings are in manifest.json. Name a new folder for this one.",
-        )
-    folder.end()
-    return manifest
 
 
 def _sources(settings: ScoreSettings, predictor: Predictor, selection: Selection) -> list[Scorable]:

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from batch.compare import CompareSettings
+from batch.deliver import DeliverSettings
+from batch.drift import DriftSettings
 from batch.export import ExportSettings
 from batch.model.certify import CertifySettings
 from batch.model.importing.command import ImportSettings
 from batch.model.listing import ListSettings
 from batch.model.show import ShowSettings
 from batch.model.validate import ValidateSettings
+from batch.retry import RetrySettings
 from batch.score import ScoreSettings
 from consumer.check.command import CheckSettings
 from consumer.dead_letters.settings import ListSettings as LettersSettings
@@ -44,6 +47,9 @@ COMMANDS: dict[str, type[CommandSettings]] = {
     "consumer": ConsumerSettings,
     "producer": ProducerSettings,
     "batch score": ScoreSettings,
+    "batch retry": RetrySettings,
+    "batch deliver": DeliverSettings,
+    "batch drift": DriftSettings,
     "batch export": ExportSettings,
     "batch compare": CompareSettings,
     "batch model import": ImportSettings,
@@ -61,7 +67,7 @@ _FENCED = re.compile(r"^```.*?^```$", flags=re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 #: Options of other programs that the text speaks of: pip, `make chaos`.
-_OF_OTHERS = {"--require-hashes", "--kill-broker"}
+_OF_OTHERS = {"--require-hashes", "--kill-broker", "--archives", "--py-files"}
 #: A metric of Tandem, without what Prometheus adds to the name of a histogram.
 _METRIC = re.compile(r"\btandem_[a-z_]+?(?=(?:_bucket)?\b)")
 _VARIABLE = re.compile(r"\bTANDEM_[A-Z_]+\b")

@@ -107,7 +107,7 @@ def test_a_run_goes_on_at_the_version_that_it_began_with(
     version = manifest_of(whole).settings["input"].rpartition("@")[2].strip("']")
     lake.write("rows", ROWS)
     assert score(table, "--output", whole, "--part-rows", 100, "--resume") == ExitCode.UNREADABLE
-    assert "another run has ended in this folder" in capsys.readouterr().err
+    assert "cannot be resumed: --input was" in capsys.readouterr().err
     assert score(f"{table}@{version}", "--output", whole, "--part-rows", 100, "--resume") == ExitCode.DONE
     assert score(f"{table}@{version}", "--output", broken, "--part-rows", 100) == ExitCode.DONE
     assert [part.sha256 for part in manifest_of(broken).parts] == [

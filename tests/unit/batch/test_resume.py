@@ -72,7 +72,7 @@ def test_without_resume_the_folder_is_refused_with_a_word_about_it(
     source: Path, broken_off: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert score(source, broken_off) == ExitCode.UNREADABLE
-    assert "--resume goes on with that run" in capsys.readouterr().err
+    assert "--resume goes on with it" in capsys.readouterr().err
 
 
 def test_resume_begins_where_there_is_nothing_yet(tmp_path: Path, source: Path) -> None:
@@ -88,7 +88,24 @@ def test_resuming_a_finished_run_changes_nothing(
     assert score(source, output, "--resume") == ExitCode.DONE
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in output.iterdir()} == before
     assert score(source, output, "--resume", "--format", "csv") == ExitCode.UNREADABLE
-    assert "another run has ended in this folder" in capsys.readouterr().err
+    assert "cannot be resumed: --format was parquet and is csv" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_not_taken_for_one_of_other_rows_or_another_model(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A nightly job that always gives one folder and --resume is told so, and not given its first night."""
+    output = tmp_path / "out"
+    assert score(source, output) == ExitCode.DONE
+    other = threshold_model(tmp_path / "other", threshold=0.5)
+    assert score(source, output, "--resume", model=other) == ExitCode.UNREADABLE
+    assert "the model was threshold@1 (" in capsys.readouterr().err
+    source.write_bytes(source.read_bytes().replace(b"0.25", b"0.75"))
+    assert score(source, output, "--resume") == ExitCode.UNREADABLE
+    assert f"the input {source.name} has other content" in capsys.readouterr().err
+    source.write_bytes(source.read_bytes() + b"99,0.5\n")
+    assert score(source, output, "--resume") == ExitCode.UNREADABLE
+    assert f"the input {source.name} had " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
