@@ -1,9 +1,9 @@
 """How far a consumer group has come, seen from outside the group."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient
 from kafka import errors as client
@@ -15,6 +15,8 @@ from shared.kafka.columns import Mark
 from shared.kafka.connection import KafkaSettings, client_options, open_client
 from shared.kafka.errors import translated
 from shared.kafka.reader import Reader
+
+T = TypeVar("T")
 
 # States of a transaction that nobody waits for.
 _ENDED = (
@@ -28,16 +30,45 @@ _ENDED = (
 _NOT_TOLD = (client.UnsupportedVersionError, client.IncompatibleBrokerVersion, client.AuthorizationError)
 
 
+# A broker that never had a group makes the topic of their offsets when it is first asked for one.
+_ANSWER_LATER = (
+    client.CoordinatorNotAvailableError,
+    client.CoordinatorLoadInProgressError,
+    client.NotCoordinatorError,
+)
+_SECONDS_TO_ANSWER = 10.0
+
+
 def described_group(admin: KafkaAdminClient, group: str) -> Mapping[str, Any]:
     """What the broker tells of a group, as the client gives it.
 
     Raises:
         GroupAuthorizationFailedError: This client may not look; the client itself only says so in a text.
+        CoordinatorNotAvailableError: The group has no coordinator, however often it is asked for.
     """
-    found: Mapping[str, Any] = admin.describe_groups([group])[group]
-    if found["error"] and client.GroupAuthorizationFailedError.__name__ in found["error"]:
-        raise client.GroupAuthorizationFailedError(group)
-    return found
+
+    def ask() -> Mapping[str, Any]:
+        found: Mapping[str, Any] = admin.describe_groups([group])[group]
+        said = found["error"] or ""
+        if client.GroupAuthorizationFailedError.__name__ in said:
+            raise client.GroupAuthorizationFailedError(group)
+        if any(later.__name__ in said for later in _ANSWER_LATER):
+            raise client.CoordinatorNotAvailableError(said)
+        return found
+
+    return _patiently(ask)
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """The answer to a question that a group's coordinator may not be ready for yet."""
+    deadline = Deadline.after(_SECONDS_TO_ANSWER)
+    while True:
+        try:
+            return ask()
+        except _ANSWER_LATER:
+            if deadline.passed:
+                raise
+        deadline.pause(0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +177,7 @@ class GroupLag:
 
     def _marks(self) -> Mapping[int, Mark]:
         with translated(f"reading the offsets of group {self._group!r}"):
-            offsets = self._admin.list_group_offsets({self._group: None})[self._group]
+            offsets = _patiently(lambda: self._admin.list_group_offsets({self._group: None})[self._group])
         # A negative offset stands for none.
         return {
             tp.partition: Mark(known.offset, known.metadata or "")
