@@ -50,6 +50,7 @@ from shared.models.directory import Model
 from shared.predict import Predictor
 from shared.progress import Meter, show_summary
 from shared.settings import CommandSettings, Delimiter, load
+from shared.storage import FileState
 
 _DIGITS: Final = 3
 
@@ -155,7 +156,7 @@ class _Retrial:
         job = self._job(predictor, fixed, undecodable(reasons))
         states = [source.state() for source in job.sources]
         digests = [source.digest() for source in job.sources]
-        finished = self._score(job, predictor)
+        finished = self._score(job, predictor, states)
         for source, state in zip(job.sources, states, strict=True):
             if source.state() != state:
                 raise InputError(f"{source.name}: the file was changed while it was read", hint="Try again.")
@@ -280,18 +281,20 @@ class _Retrial:
                     hint="Give the fixed rows in the format that they were rejected in.",
                 )
 
-    def _score(self, job: Job, predictor: Predictor) -> list[FinishedPart]:
+    def _score(self, job: Job, predictor: Predictor, states: Sequence[FileState]) -> list[FinishedPart]:
         finished: list[FinishedPart] = []
         pieces = pieces_of(job.sources, predictor, job.part_rows)
-        total = sum(source.state().size for source in job.sources) or 1
+        total, behind = sum(state.size for state in states) or 1, 0.0
 
         with Meter() as meter:
 
             def report(message: FinishedPart | Progress) -> None:
+                nonlocal behind
                 if isinstance(message, FinishedPart):
                     finished.append(message)
                 else:
-                    meter.add(message.rows, job.sources[message.source].name, message.size / total)
+                    behind += message.size
+                    meter.add(message.rows, job.sources[message.source].name, min(1.0, behind / total))
 
             pending = [(piece, None) for piece in pieces]
             score_pieces(job, predictor, self.folder, pending, report, workers=1, memory=default_memory(1))
