@@ -14,9 +14,10 @@ from batch.folder import LocalFolder
 from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, settings_of, write_manifest
 from batch.pipeline import ahead
 from batch.sinks import ParquetSink
-from batch.snapshots import inputs_column, snapshot_schema
+from batch.snapshots import snapshot_schema
 from batch.writers import ROWS_PER_PART, PartWriter
 from shared import logs
+from shared.columnar import inputs_column
 from shared.errors import ExitCode
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings

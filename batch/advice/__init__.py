@@ -1,0 +1,1 @@
+"""`python -m batch advise`: batch or real time, answered from recorded events."""

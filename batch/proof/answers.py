@@ -1,0 +1,28 @@
+"""What the stream said, as columns by the position of the event that it speaks of."""
+
+from typing import Final
+
+import pyarrow as pa
+
+#: A prediction and a dead letter, in the column `kind`.
+PREDICTION, LETTER = 0, 1
+#: Answers; the position of the event is `(partition, offset)`, where the answer stands itself is
+#: `(at_partition, at_offset)` on the topic of its kind. `value` is the prediction as it was written, or the
+#: event's bytes in the letter; `model` is `name@version`; `model_sha256` (12 hex) a letter does not have.
+#: `bytes` and `sha256` are those of a letter that goes without its event's bytes (shared/dead_letters.stub_of).
+ANSWERS: Final = pa.schema(
+    [
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("kind", pa.int8(), nullable=False),
+        pa.field("at_partition", pa.int32(), nullable=False),
+        pa.field("at_offset", pa.int64(), nullable=False),
+        pa.field("timestamp", pa.int64(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("model_sha256", pa.string()),
+        pa.field("value", pa.binary()),
+        pa.field("reason", pa.string()),
+        pa.field("bytes", pa.int64()),
+        pa.field("sha256", pa.string()),
+    ]
+)
