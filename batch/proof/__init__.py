@@ -1,1 +1,1 @@
-"""`python -m batch prove`: event by event, whether stream and batch gave the same answer, and nothing was lost."""
+"""`python -m batch prove`: whether stream and batch gave each event the same answer, and nothing was lost."""

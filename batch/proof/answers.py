@@ -9,7 +9,8 @@ PREDICTION, LETTER = 0, 1
 #: Answers; the position of the event is `(partition, offset)`, where the answer stands itself is
 #: `(at_partition, at_offset)` on the topic of its kind. `value` is the prediction as it was written, or the
 #: event's bytes in the letter; `model` is `name@version`; `model_sha256` (12 hex) a letter does not have.
-#: `bytes` and `sha256` are those of a letter that goes without its event's bytes (shared/dead_letters.stub_of).
+#: `bytes` and `sha256` are those of a letter that goes without its event's bytes: see `stub_of` in
+#: shared/dead_letters.py.
 ANSWERS: Final = pa.schema(
     [
         pa.field("partition", pa.int32(), nullable=False),

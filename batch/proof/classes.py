@@ -1,7 +1,7 @@
 """What can become of an event in a proof: each falls into exactly one class.
 
-Where several would fit, the one that stands first in CLASSES is told: whoever mends the first finds the others
-in the next proof.
+Where several would fit, the one that stands first in CLASSES is told: whoever mends the first finds the
+others in the next proof.
 """
 
 from enum import StrEnum
