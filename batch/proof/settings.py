@@ -59,7 +59,7 @@ class ProveSettings(LogSettings, KafkaSettings, CommandSettings):
     on: JoinInput = Field("event_id", description="What the rows of --rows are joined to events by.")
     since: str | None = Field(
         None,
-        description="Prove only events from then on: an RFC 3339 time, or how long ago, such as 90m, 24h, 7d.",
+        description="Prove only events from then on: an RFC 3339 time, or how long ago: 90m, 24h, 7d.",
     )
     sample: float = Field(
         1.0,
@@ -67,9 +67,7 @@ class ProveSettings(LogSettings, KafkaSettings, CommandSettings):
         le=1,
         description="The share of events to score again, drawn by position; all are still counted.",
     )
-    examples: int = Field(
-        3, ge=0, description="How many events to show of each class in which all is not well."
-    )
+    examples: int = Field(3, ge=0, description="How many events to show of each class that is not well.")
     advise: bool = Field(False, description="Advise on batch or real time, too, from the same events.")
     work_folder: Path | None = Field(
         None, description="A folder for the exports, which is kept; a temporary one unless given."
@@ -88,9 +86,7 @@ class ProveSettings(LogSettings, KafkaSettings, CommandSettings):
         given = [name for name, folder in exported.items() if folder is not None]
         if given and len(given) < len(exported):
             missing = ", ".join(name for name in exported if name not in given)
-            raise ValueError(
-                f"{given[0]} needs {missing} too: a proof is of topics, or of snapshots of all three"
-            )
+            raise ValueError(f"{given[0]} needs {missing} too: a proof is of topics, or of three snapshots")
         if self.replays is not None and not given:
             raise ValueError("--replays belongs to --events, --predictions and --dead-letters")
         if self.resume and self.work_folder is None:

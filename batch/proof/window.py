@@ -23,10 +23,11 @@ class Window:
         partition: Its partition.
         number: Which window of the partition it is, see `window_of`.
         events: Rows of a snapshot (batch/snapshots.py), by offset.
-        answers: Rows of ANSWERS by offset, kind and where they stand; also those for offsets at which no event
-            stands.
-        later: The least place, on the output topic's partition of the same number, of a prediction of any later
-            window; None when there is none. Whether an event was answered out of order shows by it.
+        answers: Rows of ANSWERS by offset, kind and where they stand; also those for offsets at which no
+            event stands.
+        later: The least place, on the output topic's partition of the same number, of a prediction of any
+            later window; None when there is none. It tells which events' keys are to be kept in mind, to see
+            whether a later event of the key was answered before.
     """
 
     topic: str
