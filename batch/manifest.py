@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from batch.folder import Folder, LocalFolder
 from shared.errors import InputError
@@ -202,6 +202,15 @@ class _Manifest(_Part):
     parts: list[PartFile]
     settings: dict[str, str]
     run: Run
+
+    @field_validator("parts", "rejected", check_fields=False)
+    @classmethod
+    def _check_names(cls, parts: list[PartFile]) -> list[PartFile]:
+        """Sees that no file is listed twice: the rows of one of both would be lost."""
+        again = [name for name, times in Counter(part.file for part in parts).items() if times > 1]
+        if again:
+            raise ValueError(f"the file {again[0]} is listed twice")
+        return parts
 
 
 class Retry(_Part):

@@ -5,6 +5,8 @@ a file that holds them too.
 """
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,12 +19,14 @@ import pyarrow.types as pt
 
 from shared.errors import ConfigurationError, InputError
 
-#: The folder of rows without a value. An empty text shares it, as in Hive.
+#: The folder of rows without a value. An empty text shares it, as in Hive, and so does this very text.
 NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 #: Each folder gets a file of each part; more than so many are no partition but an index.
 MOST_FOLDERS: Final = 1_000
 _LONGEST_NAME: Final = 255
 _ESCAPED: Final = re.compile(r"""[\x00-\x1f"#%'*/:=?\\\x7f{\[\]^]""")
+# Where two values differ in nothing else: capital letters and those outside of ASCII, too.
+_ESCAPED_APART: Final = re.compile(f"{_ESCAPED.pattern}|[A-Z\x80-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,32 +99,46 @@ def shares_of(rows: pa.Table, names: Sequence[str]) -> list[Share]:
             hint="Part the predictions by columns of fewer values, or give smaller parts: --part-rows.",
         )
     order = np.argsort(of_row, kind="stable")
+    levels = [_levels(name, column.dictionary) for name, column in zip(names, coded, strict=True)]
     ends = np.cumsum(np.bincount(of_row, minlength=len(firsts)))
     kept = rows.drop_columns(list(names))
     shares = []
     for share, first in enumerate(firsts.tolist()):
         values = {name: column[first].as_py() for name, column in zip(names, coded, strict=True)}
         begin = ends[share - 1] if share else 0
-        shares.append(Share(_folder(values), values, kept.take(pa.array(order[begin : ends[share]]))))
+        folder = "/".join(level[value] for level, value in zip(levels, values.values(), strict=True))
+        shares.append(Share(folder, values, kept.take(pa.array(order[begin : ends[share]]))))
     return sorted(shares, key=lambda share: share.folder)
 
 
 def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     text = column.cast(pa.string())
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    nothing = pc.is_in(text, pa.array(["", NO_VALUE]))
+    return pc.if_else(nothing, pa.scalar(None, pa.string()), text)
 
 
-def _folder(values: dict[str, str | None]) -> str:
-    levels = [
-        f"{escaped(name)}={NO_VALUE if value is None else escaped(value)}" for name, value in values.items()
-    ]
-    for level in levels:
+def _levels(name: str, values: pa.Array) -> dict[str | None, str]:
+    """The name of the folder of each value of a column, no two of them alike to a disk that ignores case."""
+    texts = values.to_pylist()
+    seen = Counter(_without_case(text) for text in texts if text is not None)
+    levels = {}
+    for text in texts:
+        if text is None:
+            shown = NO_VALUE
+        else:
+            shown = _escape(text, _ESCAPED if seen[_without_case(text)] == 1 else _ESCAPED_APART)
+        levels[text] = level = f"{escaped(name)}={shown}"
         if len(level.encode()) > _LONGEST_NAME:
             raise InputError(
                 f"--partition-by: the folder {level[:60]}… has a name of {len(level.encode()):,} bytes",
                 hint=f"A name has at most {_LONGEST_NAME}: part the predictions by another column.",
             )
-    return "/".join(levels)
+    return levels
+
+
+def _without_case(text: str) -> str:
+    """The same for two names that a disk may take for one: some ignore case, and how an accent is put."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
 
 
 def values_in(file: str) -> dict[str, str | None]:
@@ -135,4 +153,8 @@ def values_in(file: str) -> dict[str, str | None]:
 
 def escaped(text: str) -> str:
     """A column's name or value as Hive writes it in the name of a folder."""
-    return _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", text)
+    return _escape(text, _ESCAPED)
+
+
+def _escape(text: str, pattern: re.Pattern[str]) -> str:
+    return pattern.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), text)

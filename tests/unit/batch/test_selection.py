@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.selection.partitions import MOST_FOLDERS, NO_VALUE, check_columns, escaped, shares_of
+from batch.selection.partitions import MOST_FOLDERS, NO_VALUE, check_columns, escaped, shares_of, values_in
 from batch.selection.sample import Sample, splitmix64
 from batch.selection.selection import Selection, Selector, check_mapping, names_in_batch
 from batch.sources import FileRows, Reading
@@ -151,6 +151,25 @@ def test_rows_are_parted_by_their_values_in_order() -> None:
     ]
     assert shares[0].values == {"plan": None, "churn": "false"}
     assert all(share.rows.column_names == ["id"] for share in shares)
+
+
+def test_the_text_of_no_value_shares_the_folder_of_no_value() -> None:
+    """Two shares of one folder would be two files of one name: the second would replace the first."""
+    rows = pa.table({"id": range(4), "plan": ["pro", None, NO_VALUE, ""]})
+    (nothing, pro) = shares_of(rows, ["plan"])
+    assert (nothing.folder, nothing.rows.column("id").to_pylist()) == (f"plan={NO_VALUE}", [1, 2, 3])
+    assert pro.rows.column("id").to_pylist() == [0]
+
+
+def test_folders_whose_values_differ_by_case_alone_are_two_on_every_disk() -> None:
+    plans = ["Pro", "pro", "É", "é", "e\u0301", "Free"]
+    shares = shares_of(pa.table({"id": range(6), "plan": plans}), ["plan"])
+    found = {share.values["plan"]: share.folder for share in shares}
+    assert found["Pro"] == "plan=%50ro"
+    assert found["pro"] == "plan=pro"
+    assert found["Free"] == "plan=Free", "one without a like keeps its name"
+    assert len({folder.casefold() for folder in found.values()}) == len(plans)
+    assert all(values_in(f"{folder}/part") == {"plan": value} for value, folder in found.items())
 
 
 @given(text=st.text())

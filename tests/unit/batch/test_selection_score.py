@@ -157,6 +157,26 @@ def test_predictions_are_parted_into_folders(tmp_path: Path, score: Score, outpu
     assert manifest.partition_by == ["plan", "churn"]
 
 
+def test_no_row_is_lost_where_values_would_share_a_file(tmp_path: Path, score: Score) -> None:
+    rows = [
+        {"customer_id": n, "feature": 0.5, "plan": plan}
+        for n, plan in enumerate(["__HIVE_DEFAULT_PARTITION__", None, "", "Pro", "pro"])
+    ]
+    assert score(write_rows(tmp_path, "parquet", rows), columns="plan", partition_by="plan") == ExitCode.DONE
+    manifest = manifest_of(tmp_path / "out")
+    assert sum(part.rows for part in manifest.parts) == manifest.counts.scored == len(rows)
+    assert len({part.file.casefold() for part in manifest.parts}) == 3
+
+
+def test_a_manifest_that_lists_a_file_twice_is_refused(tmp_path: Path, score: Score) -> None:
+    assert score(write_rows(tmp_path, "csv", ROWS)) == ExitCode.DONE
+    manifest = tmp_path / "out" / "manifest.json"
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(told | {"parts": told["parts"] * 2}))
+    with pytest.raises(InputError, match=r"the file part-00000-0000\.parquet is listed twice"):
+        manifest_of(tmp_path / "out")
+
+
 def test_hive_readers_find_the_columns_of_the_folders(tmp_path: Path, score: Score) -> None:
     path = write_rows(tmp_path, "csv", [{**row, "plan": f"{row['plan']}/é ="} for row in ROWS])
     assert score(path, columns="plan", partition_by="plan,churn") == ExitCode.DONE
