@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from batch.selection.conditions import Condition
 from batch.selection.fields import EventFields, EventReader, Fields, TextFields, TypedFields
-from batch.selection.sample import Sample
 from batch.sources import Scorable, Scored
 from shared.errors import ConfigurationError
 from shared.files import Chunk
+from shared.sampling import Sample
 from shared.schema import Schema
 
 Mask = npt.NDArray[np.bool_]

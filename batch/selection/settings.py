@@ -5,13 +5,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from batch.selection.sample import Sample
 from batch.selection.selection import Selection, check_mapping, names_in_batch
 from batch.selection.where import parse_where
 from batch.sinks import Compression
 from shared.errors import ConfigurationError
 from shared.models.directory import Model
 from shared.predictions import prediction_schema
+from shared.sampling import Sample
 from shared.settings import CommandSettings
 
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.selection.partitions import MOST_FOLDERS, NO_VALUE, check_columns, escaped, shares_of, values_in
-from batch.selection.sample import Sample, splitmix64
 from batch.selection.selection import Selection, Selector, check_mapping, names_in_batch
 from batch.sources import FileRows, Reading
 from shared.errors import ConfigurationError, InputError
 from shared.files import Chunk, Source
+from shared.sampling import Sample, splitmix64
 from shared.schema import Input, Reason, Rejection, Schema
 
 SOURCE = FileRows(Source(Path("a.csv"), "a.csv"), Reading())

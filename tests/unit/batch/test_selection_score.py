@@ -13,8 +13,8 @@ import pytest
 
 from batch.__main__ import main
 from batch.folder import LocalFolder
-from batch.selection.sample import Sample
 from shared.errors import ExitCode, InputError
+from shared.sampling import Sample
 from tests.support.killed_batch import contents
 from tests.support.models import threshold_model
 from tests.support.tables import manifest_of, rejected, scored, write_rows

@@ -1,8 +1,9 @@
-"""`--sample`: whether a row is in depends on the seed, its file and its number alone.
+"""Which of many things a sample holds: that depends on the seed, a name and a number alone.
 
-So the same rows are in for any batches and workers, and in a run that is resumed. Row `n` (from 0) is in when
-output `n` of the generator splitmix64 is below share * 2**64; its seed is the first eight bytes, big-endian,
-of the SHA-256 of the text of the seed, a zero byte, and the file's name.
+So the same rows of a file are in for any batches and workers, and in a run that is resumed; and the same
+events of a partition after any restart. Number `n` (from 0) is in when output `n` of the generator splitmix64
+is below share * 2**64; its seed is the first eight bytes, big-endian, of the SHA-256 of the text of the seed,
+a zero byte, and the name.
 """
 
 import hashlib
@@ -19,22 +20,22 @@ _SECOND: Final = np.uint64(0x94D049BB133111EB)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A share of all rows.
+    """A share of all.
 
     Attributes:
         share: How large it is, above 0 and up to 1.
-        seed: Another one draws other rows.
+        seed: Another one draws others.
     """
 
     share: float
     seed: int = 0
 
     def holds(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which rows are in.
+        """Which are in.
 
         Args:
-            name: What the rows of the file are known by.
-            rows: Their numbers.
+            name: What they are known by: a file of rows, or a topic's partition of events.
+            rows: Their numbers: rows, or offsets.
         """
         if self.share >= 1:
             return np.ones(len(rows), np.bool_)
