@@ -14,6 +14,7 @@ class Found(StrEnum):
     MISSING = "missing"
     DUPLICATED = "duplicated"
     UNKNOWN_MODEL = "unknown_model"
+    NO_ROW = "no_row"
     OTHER_INPUT = "other_input"
     REJECTED_ON_ONE = "rejected_on_one"
     REJECTED_OTHERWISE = "rejected_otherwise"
@@ -28,8 +29,9 @@ class Found(StrEnum):
 #: Each class with what it means, in the order in which it is looked for.
 CLASSES: Final[dict[Found, str]] = {
     Found.MISSING: "neither a prediction nor a dead letter",
-    Found.DUPLICATED: "more than one answer",
+    Found.DUPLICATED: "more than one answer; with --rows, more than one event or row of its id",
     Found.UNKNOWN_MODEL: "scored by a model that is not at hand",
+    Found.NO_ROW: "with --rows, no row has its id",
     Found.OTHER_INPUT: "the answer was made from another input",
     Found.REJECTED_ON_ONE: "scored by one path, rejected by the other",
     Found.REJECTED_OTHERWISE: "rejected by both, for different reasons",

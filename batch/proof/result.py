@@ -1,14 +1,25 @@
 """What a proof found, as plain data: its parts add up, go through JSON, and make the section of a report."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
+
+from batch.described import described, without_computed
 from batch.proof.classes import AGREEING, NOT_CONSERVED, Found
 
 
 class Frozen(BaseModel):
-    """Data that nobody changes, and in which a misspelt field is an error."""
+    """Data that nobody changes, and in which a misspelt field is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    What is computed from the rest is written with it, and made again when it is read.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=described)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_computed(cls, given: Any) -> Any:
+        return without_computed(cls, given)
 
 
 class Histogram(Frozen):
@@ -58,6 +69,7 @@ class PartitionLedger(Frozen):
     of_no_event: int = 0
     digest: str
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def closes(self) -> bool:
         """Whether each event has one class, and each was answered once, in turn, and nothing else was."""
@@ -169,6 +181,7 @@ class Proof(Frozen):
     Attributes:
         topics: By role (events, predictions, dead-letters) the topic.
         rows: The batch side, when it is not the topic's own events.
+        rows_without_event: Rows of the batch side that no event that the proof covers has the id of.
         certificate: An id that another proof of the same data by the same models gives again.
         counts: Events by class; every class is there.
         ledger: The books of each partition.
@@ -187,6 +200,7 @@ class Proof(Frozen):
 
     topics: dict[str, str]
     rows: str | None = None
+    rows_without_event: int = 0
     certificate: str
     counts: dict[Found, int]
     ledger: list[PartitionLedger]
@@ -201,22 +215,26 @@ class Proof(Frozen):
     features: list[FeatureParity] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def events(self) -> int:
         """Events that the proof covers."""
         return sum(self.counts.values())
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def identical(self) -> bool:
         """Whether there is anything, and all that was compared agrees to the bit."""
         compared = self.events - self.counts[Found.NOT_SAMPLED]
         return 0 < compared == sum(self.counts[found] for found in AGREEING)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def conserved(self) -> bool:
         """Whether the books of every partition close."""
         return all(ledger.closes for ledger in self.ledger)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def holds(self) -> bool:
         """Whether all is identical and conserved."""
