@@ -1,5 +1,7 @@
 """What an advice found, as plain data for a report."""
 
+from pydantic import computed_field
+
 from batch.proof.result import Frozen, Histogram
 
 
@@ -39,6 +41,7 @@ class CadenceResult(Frozen):
     cpu_seconds_per_day: float
     price_per_day: float | None
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def stale_share(self) -> float:
         """The share of uses with another decision than the event's own, or none."""

@@ -1,10 +1,28 @@
 """report.json: the document that a report is, and that its page shows."""
 
-from typing import Literal
+import importlib.metadata
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final, Literal
 
 from batch.advice.result import Advice
 from batch.proof.result import Frozen, Proof
 from batch.replaying.result import Replay
+from shared.models.certificate import Machine
+from shared.settings import CommandSettings, shown
+from shared.version import tandem_version
+
+#: What a score, or a number's way through a file, depends on; those that are not installed are left out.
+_LIBRARIES: Final = (
+    "numpy",
+    "pyarrow",
+    "msgspec",
+    "xgboost",
+    "xgboost-cpu",
+    "lightgbm",
+    "onnx",
+    "onnxruntime",
+)
 
 
 class Environment(Frozen):
@@ -23,6 +41,18 @@ class Environment(Frozen):
     system: str
     cores: int
     libraries: dict[str, str]
+
+    @classmethod
+    def this(cls) -> "Environment":
+        """The entry for the machine and the installation that this runs on."""
+        machine = Machine.this()
+        return cls(
+            tandem=tandem_version(),
+            python=machine.python,
+            system=f"{machine.system} {machine.machine}, {machine.processor}",
+            cores=machine.cores,
+            libraries=_installed(),
+        )
 
 
 class Report(Frozen):
@@ -47,3 +77,39 @@ class Report(Frozen):
     proof: Proof | None = None
     advice: Advice | None = None
     replay: Replay | None = None
+
+
+def new_report(
+    settings: CommandSettings,
+    seconds: float,
+    *,
+    proof: Proof | None = None,
+    advice: Advice | None = None,
+    replay: Replay | None = None,
+) -> Report:
+    """A report of what was found just now.
+
+    Args:
+        settings: Those of the command; its secrets are masked.
+        seconds: How long the command took.
+        proof: What `prove` found.
+        advice: What `advise` found.
+        replay: What `replay` found.
+    """
+    return Report(
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=shown(settings),
+        seconds=round(seconds, 3),
+        environment=Environment.this(),
+        proof=proof,
+        advice=advice,
+        replay=replay,
+    )
+
+
+def _installed() -> dict[str, str]:
+    versions = {}
+    for name in _LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
