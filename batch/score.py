@@ -10,28 +10,24 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from batch.database_source import DatabaseRows
-from batch.databases.address import is_database
 from batch.databases.settings import DatabaseSettings
 from batch.destinations import Destination
 from batch.destinations.settings import DeliverySettings, told
 from batch.dry_run import plan_of, try_inputs
 from batch.folder import folder_at
+from batch.inputs import sources_of
 from batch.job import Job
 from batch.lakes import is_lake, open_lake
-from batch.lakes.rows import sources_of_lakes
-from batch.manifest import Counts, Predictions, has_manifest, settings_of
+from batch.manifest import Counts, Predictions, settings_of
 from batch.memory import default_memory, rows_at_once, threads_within
 from batch.run import BatchRun, is_finished
 from batch.selection.passing import check_inputs, check_output
 from batch.selection.selection import Selection
 from batch.selection.settings import SelectionSettings
-from batch.snapshots import sources_of_snapshot
-from batch.sources import REJECTED_SCHEMA, FileRows, Reading, Scorable
+from batch.sources import REJECTED_SCHEMA, Reading, Scorable
 from batch.writers import ROWS_PER_PART
 from shared import logs
 from shared.errors import AnswerIsNo, ConfigurationError, ExitCode, InputError
-from shared.files import find_sources
 from shared.logs import LogSettings
 from shared.predict import Predictor
 from shared.progress import show_summary
@@ -276,27 +272,11 @@ def _check_no_folders(settings: ScoreSettings, destination: Destination) -> None
 
 
 def _sources(settings: ScoreSettings, predictor: Predictor, selection: Selection) -> list[Scorable]:
-    """What the inputs stand for: databases, snapshots (folders with a manifest), files, lakes' tables."""
+    """What the inputs stand for, read in batches for which there is memory."""
     columns = len(predictor.model.schema.fields) + len(selection.read)
     batch_rows = rows_at_once(settings.memory_limit, settings.threads, columns, settings.batch_rows)
     reading = Reading(settings.ignore_case, settings.delimiter, batch_rows, selection.read, settings.map)
-    wish = settings.wish(settings.input)
-    stored = [text for text in settings.input if not is_database(text) and not is_lake(text)]
-    snapshots = [text for text in stored if has_manifest(Path(text))]
-    files = [text for text in stored if text not in snapshots]
-    found: list[Scorable] = [] if wish is None else [DatabaseRows(wish, reading)]
-    for text in snapshots:
-        parts = sources_of_snapshot(Path(text), predictor, batch_rows)
-        places = {source.place for source in found}
-        if again := next((part.place for part in parts if part.place in places), None):
-            raise InputError(
-                f"{text}: another of the snapshots holds {again} too",
-                hint="Score them one by one: the same event must not be scored twice in one run.",
-            )
-        found += parts
-    found += [FileRows(source, reading) for source in find_sources(files)]
-    lakes = [open_lake(text) for text in settings.input if is_lake(text)]
-    return [*found, *sources_of_lakes(lakes, reading, {source.name for source in found})]
+    return sources_of(settings.input, predictor, reading, settings.wish(settings.input))
 
 
 def _show(manifest: Predictions, place: str) -> None:
