@@ -16,7 +16,8 @@ from shared.stores.address import StoreAddress, has_scheme
 
 JOURNAL_FILE: Final = ".journal"
 _LOCK_FILE: Final = ".lock"
-_UNFINISHED: Final = ".tmp"
+# Others' files do not end like this: what a run has left half written is told by it, and removed.
+_UNFINISHED: Final = ".tandem-unfinished"
 # Bytes; Parquet comes in many small pieces.
 _WRITTEN_AT_ONCE: Final = 256 * 1024
 
@@ -305,7 +306,8 @@ class LocalFolder(Folder):
     def remove_unfinished(self) -> None:
         """Removes what attempts that were ended have left half written."""
         for unfinished in self.path.rglob(f".*{_UNFINISHED}"):
-            durable.remove(unfinished)
+            if unfinished.is_file():
+                durable.remove(unfinished)
 
     def end(self) -> None:
         """Removes the journal."""

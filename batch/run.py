@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
 
-from batch.folder import Folder
+from batch.folder import JOURNAL_FILE, Folder
 from batch.job import Job, Piece, pieces_of
 from batch.journal import Begun, Digested, Done, InputSeen, Journal, read_journal
 from batch.manifest import (
@@ -290,6 +290,11 @@ class BatchRun:
 
 def _files(lists: Iterable[list[PartFile]]) -> list[PartFile]:
     return [file for files in lists for file in files]
+
+
+def is_begun(folder: Folder) -> bool:
+    """Whether there is a run to go on with in a folder: one that was broken off, or one that has ended."""
+    return is_finished(folder) or JOURNAL_FILE in folder.names()
 
 
 def is_finished(folder: Folder) -> bool:

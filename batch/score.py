@@ -14,13 +14,13 @@ from batch.databases.settings import DatabaseSettings
 from batch.destinations import Destination
 from batch.destinations.settings import DeliverySettings, told
 from batch.dry_run import plan_of, try_inputs
-from batch.folder import folder_at
+from batch.folder import Folder, folder_at
 from batch.inputs import sources_of
 from batch.job import Job
 from batch.lakes import is_lake, open_lake
 from batch.manifest import Counts, Predictions, settings_of
 from batch.memory import default_memory, rows_at_once, threads_within
-from batch.run import BatchRun, is_finished
+from batch.run import BatchRun, is_begun, is_finished
 from batch.selection.passing import check_inputs, check_output
 from batch.selection.selection import Selection
 from batch.selection.settings import SelectionSettings
@@ -181,8 +181,7 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
     started = datetime.now(UTC)
     predictor = Predictor.load(settings.model, explain=settings.explain)
     folder = folder_at(output)
-    if not settings.resume:
-        folder.check_empty()
+    _check_folder(settings, folder)
     selection = settings.selection(predictor.model, ignore_case=settings.ignore_case)
     sources = _sources(settings, predictor, selection)
     for source in sources:
@@ -197,8 +196,7 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
         check_sources(job)
     folder.create()
     with folder.locked():
-        if not settings.resume:
-            folder.check_empty()
+        _check_folder(settings, folder)
         workers, memory = settings.threads, settings.memory_limit
         batch = BatchRun(
             job,
@@ -224,8 +222,8 @@ def dry_run(settings: ScoreSettings) -> int:
     destination = settings.destination(settings.database_password_file, settings.format)
     if destination is not None:
         _check_no_folders(settings, destination)
-    elif not settings.resume:
-        folder_at(settings.output).check_empty()
+    else:
+        _check_folder(settings, folder_at(settings.output))
     sources = _sources(settings, predictor, selection)
     tried = try_inputs(sources, predictor, selection)
     usable = [source for source, one in zip(sources, tried, strict=True) if one.refused is None]
@@ -261,6 +259,12 @@ def _job(
     )
     check_output(job.form(predictor.model), job.passed)
     return job
+
+
+def _check_folder(settings: ScoreSettings, folder: Folder) -> None:
+    """Sees that a folder is empty, or holds the run that is to go on: nobody else's files are touched."""
+    if not (settings.resume and is_begun(folder)):
+        folder.check_empty()
 
 
 def _check_no_folders(settings: ScoreSettings, destination: Destination) -> None:

@@ -59,7 +59,7 @@ def test_a_disk_that_fills_keeps_what_is_finished(
     assert "go on with --resume" in said
     assert (output / JOURNAL_FILE).exists()
     assert not (output / MANIFEST_FILE).exists()
-    assert not list(output.glob(".*.tmp"))
+    assert not list(output.glob(".*-unfinished"))
     assert score(output, rows, more=(*more, "--resume")) == ExitCode.DONE
     assert len(scored(output)) == 100
 

@@ -17,7 +17,7 @@ def test_a_file_gets_its_name_once_it_is_whole(tmp_path: Path) -> None:
     with folder.new_file("part") as file:
         file.write(b"one ")
         file.write(memoryview(b"two"))
-        assert [item.name for item in folder.path.iterdir()] == [".part.tmp"]
+        assert [item.name for item in folder.path.iterdir()] == [".part.tandem-unfinished"]
     assert (folder.path / "part").read_bytes() == b"one two"
     assert (file.size, file.sha256) == (7, hashlib.sha256(b"one two").hexdigest())
 

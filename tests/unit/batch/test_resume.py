@@ -79,6 +79,33 @@ def test_resume_begins_where_there_is_nothing_yet(tmp_path: Path, source: Path) 
     assert score(source, tmp_path / "new", "--resume") == ExitCode.DONE
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_resume_leaves_a_folder_alone_in_which_no_run_was_begun(
+    tmp_path: Path, source: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that is named by mistake, with files that are like those of a run."""
+    own = tmp_path / "own"
+    for name in ("part-00000-0000.parquet", "notes/.draft.tmp", "a/.b.tandem-unfinished"):
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text("mine")
+    before = contents(own)
+    assert score(source, own, "--resume", *more) == ExitCode.UNREADABLE
+    assert "the output folder is not empty" in capsys.readouterr().err
+    assert contents(own) == before
+
+
+def test_only_unfinished_files_of_a_run_are_removed(source: Path, broken_off: Path) -> None:
+    left = broken_off / "churn=true" / ".part-00000-0000.parquet.tandem-unfinished"
+    left.parent.mkdir()
+    left.write_text("half")
+    (broken_off / ".mine.tmp").write_text("mine")
+    (broken_off / ".folder.tandem-unfinished").mkdir()
+    assert score(source, broken_off, "--resume") == ExitCode.DONE
+    assert not left.exists()
+    assert (broken_off / ".mine.tmp").read_text() == "mine"
+    assert (broken_off / ".folder.tandem-unfinished").is_dir()
+
+
 def test_resuming_a_finished_run_changes_nothing(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
