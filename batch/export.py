@@ -1,25 +1,27 @@
 """`python -m batch export`: a snapshot of a topic, with the range of offsets that it covers."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from batch.folder import LocalFolder
+from batch.folder import Folder, LocalFolder
 from batch.manifest import Column, ModelUsed, PartitionRange, Run, Snapshot, settings_of, write_manifest
 from batch.pipeline import ahead
 from batch.sinks import ParquetSink
-from batch.snapshots import snapshot_schema
+from batch.snapshots import HEADERS, snapshot_schema
 from batch.writers import ROWS_PER_PART, PartWriter
 from shared import logs
 from shared.columnar import inputs_column
 from shared.errors import ExitCode
-from shared.kafka.columns import RecordColumns
+from shared.kafka.columns import Header, RecordColumns
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import Extent, extents, read_to_end
 from shared.logs import LogSettings
@@ -27,6 +29,9 @@ from shared.predict import Predictor
 from shared.progress import Meter, show_summary
 from shared.settings import CommandSettings, load
 from shared.sketches.sketches import Sketches
+
+#: Takes how many rows are new, what they are of, and how much of all is done, from 0 to 1.
+Tell: TypeAlias = Callable[[int, str, float], object]
 
 
 class ExportSettings(LogSettings, KafkaSettings, CommandSettings):
@@ -77,75 +82,112 @@ def export(settings: ExportSettings) -> Snapshot:
     Raises:
         TandemError: The broker, the topic, the model or the output folder cannot be used.
     """
-    started, begin = datetime.now(UTC), time.monotonic()
     predictor = None if settings.model is None else Predictor.load(settings.model)
     folder = LocalFolder(settings.output)
     folder.check_empty()
     wanted = extents(settings, settings.topic)
     folder.create()
-    with folder.locked():
+    with folder.locked(), Meter() as meter:
         folder.check_empty()
-        schema = snapshot_schema(None if predictor is None else predictor.model.schema)
-        parts = PartWriter(
-            folder, "part", "parquet", lambda file: ParquetSink(file, schema), part_rows=settings.part_rows
+        return write_snapshot(
+            folder,
+            Wanted(settings.topic, wanted, predictor, settings.part_rows),
+            settings,
+            settings_of(settings),
+            meter.add,
         )
-        sketches = None if predictor is None else Sketches.of(predictor.model.schema)
-        with parts, Meter() as meter:
-            rows = _write_all(settings, wanted, predictor, sketches, parts, meter)
-        manifest = Snapshot(
-            topic=settings.topic,
-            partitions=[
-                PartitionRange(partition=partition, start=extent.start, end=extent.end, rows=rows[partition])
-                for partition, extent in wanted.items()
-            ],
-            model=None if predictor is None else ModelUsed.of(predictor.model),
-            rows=sum(rows.values()),
-            sketches=None if sketches is None else sketches.to_json(),
-            columns=Column.all_of(schema),
-            parts=parts.parts,
-            settings=settings_of(settings),
-            run=Run.of(started, time.monotonic() - begin, sum(rows.values())),
-        )
-        write_manifest(folder, manifest)
-        return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a snapshot is to hold.
+
+    Attributes:
+        topic: The topic.
+        extents: Of each partition, the offsets.
+        predictor: By whose model's inputs to parse the events; None leaves them as they are.
+        part_rows: The most rows of a part file.
+    """
+
+    topic: str
+    extents: Mapping[int, Extent]
+    predictor: Predictor | None = None
+    part_rows: int = ROWS_PER_PART
+
+
+def write_snapshot(
+    folder: Folder, wanted: Wanted, kafka: KafkaSettings, settings: dict[str, str], tell: Tell
+) -> Snapshot:
+    """Writes the records of fixed offsets, one partition after the other: they always give the same bytes.
+
+    Args:
+        folder: Where to write: it is there, and empty.
+        wanted: Which records.
+        kafka: Where the brokers are.
+        settings: What to note of the run's settings.
+        tell: Is told of progress: rows, of what, and the share of these records that is done.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        TandemError: The broker, the topic or the folder cannot be used.
+    """
+    started, begin = datetime.now(UTC), time.monotonic()
+    predictor = wanted.predictor
+    schema = snapshot_schema(None if predictor is None else predictor.model.schema)
+    parts = PartWriter(
+        folder, "part", "parquet", lambda file: ParquetSink(file, schema), part_rows=wanted.part_rows
+    )
+    sketches = None if predictor is None else Sketches.of(predictor.model.schema)
+    with parts:
+        rows = _write_all(kafka, wanted, sketches, parts, tell)
+    manifest = Snapshot(
+        topic=wanted.topic,
+        partitions=[
+            PartitionRange(partition=partition, start=extent.start, end=extent.end, rows=rows[partition])
+            for partition, extent in wanted.extents.items()
+        ],
+        model=None if predictor is None else ModelUsed.of(predictor.model),
+        rows=sum(rows.values()),
+        sketches=None if sketches is None else sketches.to_json(),
+        columns=Column.all_of(schema),
+        parts=parts.parts,
+        settings=settings,
+        run=Run.of(started, time.monotonic() - begin, sum(rows.values())),
+    )
+    write_manifest(folder, manifest)
+    return manifest
 
 
 def _write_all(
-    settings: ExportSettings,
-    wanted: Mapping[int, Extent],
-    predictor: Predictor | None,
-    sketches: Sketches | None,
-    parts: PartWriter,
-    meter: Meter,
+    kafka: KafkaSettings, wanted: Wanted, sketches: Sketches | None, parts: PartWriter, tell: Tell
 ) -> dict[int, int]:
-    """Writes one partition after the other: the same topic gives the same bytes.
+    """Writes one partition after the other.
 
     Returns:
         The number of records of each partition.
     """
-    total = sum(extent.end - extent.start for extent in wanted.values()) or 1
-    rows, behind = dict.fromkeys(wanted, 0), 0
-    for partition, extent in wanted.items():
-        for batch, last in ahead(_batches(settings, partition, extent, predictor, sketches)):
+    total = sum(extent.end - extent.start for extent in wanted.extents.values()) or 1
+    rows, behind = dict.fromkeys(wanted.extents, 0), 0
+    for partition, extent in wanted.extents.items():
+        for batch, last in ahead(_batches(kafka, wanted, partition, sketches)):
             parts.write(batch)
             rows[partition] += batch.num_rows
-            meter.add(batch.num_rows, settings.topic, (behind + last - extent.start) / total)
+            tell(batch.num_rows, wanted.topic, (behind + last - extent.start) / total)
         parts.end_part(partition)
         behind += extent.end - extent.start
     return rows
 
 
 def _batches(
-    settings: ExportSettings,
-    partition: int,
-    extent: Extent,
-    predictor: Predictor | None,
-    sketches: Sketches | None,
+    kafka: KafkaSettings, wanted: Wanted, partition: int, sketches: Sketches | None
 ) -> Iterator[tuple[pa.RecordBatch, int]]:
     """The records of a partition as columns, and the last offset of each batch."""
-    schema = snapshot_schema(None if predictor is None else predictor.model.schema)
-    for columns in ahead(read_to_end(settings, settings.topic, {partition: extent})):
-        yield record_batch(columns, schema, predictor, sketches), columns.offsets[-1]
+    schema = snapshot_schema(None if wanted.predictor is None else wanted.predictor.model.schema)
+    extent = {partition: wanted.extents[partition]}
+    for columns in ahead(read_to_end(kafka, wanted.topic, extent)):
+        yield record_batch(columns, schema, wanted.predictor, sketches), columns.offsets[-1]
 
 
 def record_batch(
@@ -170,6 +212,7 @@ def record_batch(
         pa.array(columns.timestamps, pa.timestamp("ms", "UTC")),
         pa.array(columns.keys, pa.binary()),
         pa.array(columns.values, pa.binary()),
+        _headers_column(columns),
     ]
     if predictor is not None:
         parsed = predictor.parse_json(columns.values)
@@ -177,3 +220,25 @@ def record_batch(
         if sketches is not None:
             sketches.add(parsed.frame)
     return pa.record_batch(arrays, schema=schema)
+
+
+def _headers_column(columns: RecordColumns) -> pa.ListArray:
+    """The records' headers; null where a record has none."""
+    if not columns.headers:
+        return pa.nulls(len(columns), HEADERS)
+    counts = np.zeros(len(columns), np.int32)
+    flat: list[Header] = []
+    for row, headers in sorted(columns.headers.items()):
+        counts[row] = len(headers)
+        flat += headers
+    # Of a name that is no UTF-8, the bytes at fault are replaced.
+    names = [name.encode(errors="surrogateescape").decode(errors="replace") for name, _ in flat]
+    pairs = pa.StructArray.from_arrays(
+        [
+            pa.array(names, pa.string()),
+            pa.array([value for _, value in flat], pa.binary()),
+        ],
+        fields=list(HEADERS.value_type),
+    )
+    starts = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+    return pa.ListArray.from_arrays(starts, pairs, type=HEADERS, mask=pa.array(counts == 0))

@@ -26,6 +26,14 @@ from shared.schema import Schema
 from shared.storage import LocalFile
 
 INPUTS: Final = "inputs"
+#: The headers of a record, in order.
+HEADERS: Final = pa.list_(
+    pa.field(
+        "element",
+        pa.struct([pa.field("name", pa.string(), nullable=False), pa.field("value", pa.binary())]),
+        nullable=False,
+    )
+)
 RECORD_SCHEMA: Final = pa.schema(
     [
         pa.field("topic", pa.dictionary(pa.int32(), pa.string()), nullable=False),
@@ -34,6 +42,8 @@ RECORD_SCHEMA: Final = pa.schema(
         pa.field("timestamp", pa.timestamp("ms", "UTC"), nullable=False),
         pa.field("key", pa.binary()),
         pa.field("value", pa.binary()),
+        # Null for a record without any; snapshots of earlier versions do not have the column.
+        pa.field("headers", HEADERS),
     ]
 )
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from consumer.dead_letters.letters import Letter
-from consumer.dead_letters.moments import moment
 from consumer.dead_letters.settings import FilterSettings
+from shared.moments import moment
 from shared.schema import Reason
 
 

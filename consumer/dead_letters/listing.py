@@ -15,10 +15,10 @@ from rich.text import Text
 
 from consumer.dead_letters.filters import Filter
 from consumer.dead_letters.letters import Letter, Letters
-from consumer.dead_letters.moments import shown_time
 from consumer.dead_letters.settings import ListSettings
 from shared import logs
 from shared.errors import ExitCode
+from shared.moments import shown_time
 from shared.progress import Meter
 from shared.replay_log import Standing, read_log
 from shared.settings import load

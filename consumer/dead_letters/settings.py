@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import CliPositionalArg
 
 from consumer.dead_letters.letters import place_from
-from consumer.dead_letters.moments import moment
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogSettings
+from shared.moments import moment
 from shared.replay_log import log_topic
 from shared.schema import Reason
 from shared.settings import CommandSettings

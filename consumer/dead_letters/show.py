@@ -11,11 +11,11 @@ from rich.text import Text
 
 from consumer.dead_letters.letters import Letter, Letters, Place, letter_from, place_from
 from consumer.dead_letters.listing import as_row
-from consumer.dead_letters.moments import shown_time
 from consumer.dead_letters.originals import Event, GoneError, event_of, finder
 from consumer.dead_letters.settings import ShowSettings
 from shared import logs
 from shared.errors import AnswerIsNo, ExitCode
+from shared.moments import shown_time
 from shared.replay_log import Replayed, read_log
 from shared.settings import load
 from shared.visible import visible

@@ -1,5 +1,6 @@
 """A snapshot scored by columns gives what its events' bytes give, ids and reasons included."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,16 @@ import pytest
 from batch.__main__ import main
 from batch.export import record_batch
 from batch.folder import LocalFolder
-from batch.manifest import Column, Counts, ModelUsed, PartitionRange, Run, Snapshot, write_manifest
+from batch.manifest import (
+    Column,
+    Counts,
+    ModelUsed,
+    PartitionRange,
+    Run,
+    Snapshot,
+    read_manifest,
+    write_manifest,
+)
 from batch.sinks import ParquetSink
 from batch.snapshots import INPUTS, SnapshotRows, snapshot_schema, sources_of_snapshot
 from batch.writers import PartWriter
@@ -87,6 +97,36 @@ def test_a_snapshot_keeps_records_as_they_are(tmp_path: Path, model: Path) -> No
     assert table.column("offset").to_pylist()[:3] == [0, 3, 6]
     assert table.schema.field("timestamp").type == pa.timestamp("ms", "UTC")
     assert set(table.column("topic").to_pylist()) == {"customers"}
+
+
+def test_a_snapshot_keeps_the_headers_of_records_that_have_any() -> None:
+    """Names may repeat or be no UTF-8, and a value may be missing."""
+    columns = columns_of([b"a", b"b", b"c"])
+    columns.headers = {2: [("trace", b"\xff"), ("trace", None)], 0: [("on\udcffly", b"")]}
+    batch = record_batch(columns, snapshot_schema(None), None)
+    assert batch.column("headers").to_pylist() == [
+        [{"name": "on\ufffdly", "value": b""}],
+        None,
+        [{"name": "trace", "value": b"\xff"}, {"name": "trace", "value": None}],
+    ]
+    assert record_batch(columns_of([b"a"]), snapshot_schema(None), None).column("headers").null_count == 1
+
+
+def test_a_snapshot_of_an_earlier_version_without_headers_is_scored(tmp_path: Path, model: Path) -> None:
+    folder = write_snapshot(tmp_path / "snapshot", model)
+    now = tmp_path / "now"
+    assert main(["score", str(folder), "--model", str(model), "--output", str(now)]) == ExitCode.DONE
+    manifest = read_manifest(folder)
+    parts = []
+    for part in manifest.parts:
+        file = folder / part.file
+        pq.write_table(pq.read_table(file).drop_columns(["headers"]), file)
+        changes = {"size": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        parts.append(part.model_copy(update=changes))
+    write_manifest(LocalFolder(folder), manifest.model_copy(update={"parts": parts}))
+    before = tmp_path / "before"
+    assert main(["score", str(folder), "--model", str(model), "--output", str(before)]) == ExitCode.DONE
+    assert scored(before) == scored(now)
 
 
 def test_parsed_inputs_are_typed_and_null_for_a_rejected_event(tmp_path: Path, model: Path) -> None:

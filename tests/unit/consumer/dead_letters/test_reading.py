@@ -8,9 +8,9 @@ import pytest
 from consumer.dead_letters.filters import Filter
 from consumer.dead_letters.letters import letter_at, place_from
 from consumer.dead_letters.listing import Newest, Summary, as_row
-from consumer.dead_letters.moments import moment, shown_time
 from consumer.dead_letters.settings import ListSettings, ReplaySettings, ShowSettings
 from shared.errors import ConfigurationError
+from shared.moments import moment, shown_time
 from shared.replay_log import Standing
 from shared.schema import Reason
 from shared.settings import load
