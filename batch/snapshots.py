@@ -65,50 +65,22 @@ def sources_of_snapshot(folder: Path, predictor: Predictor, batch_rows: int) -> 
             f"{folder}: it holds predictions, not rows to score",
             hint=f"Score what they were made from: its {MANIFEST_FILE} lists that under inputs.",
         )
-    by_columns = manifest.model is not None and manifest.model.inputs == predictor.model.schema
-    return [
-        SnapshotRows(folder, manifest.topic, part, by_columns=by_columns, batch_rows=batch_rows)
-        for part in manifest.parts
-    ]
+    schema = predictor.model.schema
+    parsed_for = schema if manifest.model is not None and manifest.model.inputs == schema else None
+    return [SnapshotRows(folder, manifest.topic, part, parsed_for, batch_rows) for part in manifest.parts]
 
 
-class SnapshotRows(StoredRows):
-    """The rows of one part of a snapshot: a row's position is that of its record on the topic."""
+class RecordRows(Scorable):
+    """The records of one partition of a topic: a row's position is that of its record.
+
+    A chunk has the columns `offset` and `value`, and `inputs` where the events were parsed.
+
+    Attributes:
+        parsed_for: The inputs that the events were parsed for; None where they were not.
+    """
 
     renames = False
-    raw = True
-
-    def __init__(
-        self, folder: Path, topic: str, part: PartFile, *, by_columns: bool, batch_rows: int
-    ) -> None:
-        self.file, self.name = LocalFile(folder / part.file), part.file
-        self.place = f"{topic}/{part.partition}"
-        self.sha256 = part.sha256
-        self.format, self.by_events = "parquet", not by_columns
-        self._batch_rows = batch_rows
-        self._by_columns = by_columns
-
-    @property
-    def _wanted(self) -> dict[str, Any]:
-        columns = ["offset", "value", *([INPUTS] if self._by_columns else [])]
-        return {"columns": columns, "required": columns, "batch_rows": self._batch_rows}
-
-    def check(self, predictor: Predictor) -> None:  # noqa: ARG002 - a snapshot suits any model
-        """Looks at the part's footer."""
-        check_file(self.file, **self._wanted)
-
-    def splits(self, predictor: Predictor, rows: int) -> list[Split]:  # noqa: ARG002 - a snapshot suits any model
-        """Runs of row groups."""
-        return split_file(self.file, rows, **self._wanted)
-
-    def chunks(
-        self,
-        predictor: Predictor,  # noqa: ARG002 - a snapshot suits any model
-        split: Split | None = None,
-        skip: int = 0,
-    ) -> Iterator[Chunk]:
-        """The rows of a split."""
-        return read_file(self.file, split=split, skip=skip, **self._wanted)
+    parsed_for: Schema | None = None
 
     def score(self, predictor: Predictor, chunk: Chunk) -> Scored:
         """Scores the rows with parsed inputs by columns, and the others from their events' bytes."""
@@ -136,6 +108,53 @@ class SnapshotRows(StoredRows):
         """The outcome's own row numbers: it counts the chunk's rows."""
         return outcome.rows
 
+    def _outcome(self, predictor: Predictor, batch: Any) -> tuple[Outcome, Ids]:
+        values = batch.column("value")
+        parsed = self.parsed_for is not None and self.parsed_for == predictor.model.schema
+        outcome = score_rows(predictor, values, batch.column(INPUTS) if parsed else None)
+        rejected = values.take(pa.array([rejection.row for rejection in outcome.rejections], pa.int64()))
+        return outcome, ids_of_events(rejected.to_pylist(), predictor.model.schema.key)
+
+    def _positions(self, offsets: pa.Array) -> pa.StringArray:
+        return pc.binary_join_element_wise(self.place, pc.cast(offsets, pa.string()), "/")
+
+
+class SnapshotRows(RecordRows, StoredRows):
+    """The rows of one part of a snapshot."""
+
+    raw = True
+
+    def __init__(
+        self, folder: Path, topic: str, part: PartFile, parsed_for: Schema | None, batch_rows: int
+    ) -> None:
+        self.file, self.name = LocalFile(folder / part.file), part.file
+        self.place = f"{topic}/{part.partition}"
+        self.sha256 = part.sha256
+        self.format, self.by_events = "parquet", parsed_for is None
+        self.parsed_for, self._batch_rows = parsed_for, batch_rows
+
+    @property
+    def _wanted(self) -> dict[str, Any]:
+        columns = ["offset", "value", *([INPUTS] if self.parsed_for is not None else [])]
+        return {"columns": columns, "required": columns, "batch_rows": self._batch_rows}
+
+    def check(self, predictor: Predictor) -> None:  # noqa: ARG002 - a snapshot suits any model
+        """Looks at the part's footer."""
+        check_file(self.file, **self._wanted)
+
+    def splits(self, predictor: Predictor, rows: int) -> list[Split]:  # noqa: ARG002 - a snapshot suits any model
+        """Runs of row groups."""
+        return split_file(self.file, rows, **self._wanted)
+
+    def chunks(
+        self,
+        predictor: Predictor,  # noqa: ARG002 - a snapshot suits any model
+        split: Split | None = None,
+        skip: int = 0,
+    ) -> Iterator[Chunk]:
+        """The rows of a split."""
+        return read_file(self.file, split=split, skip=skip, **self._wanted)
+
     def rejected_rows(self, chunk: Chunk, outcome: Outcome) -> npt.NDArray[np.int64]:
         """The row numbers in the part's file."""
         return chunk.rows[[rejection.row for rejection in outcome.rejections]]
@@ -148,15 +167,6 @@ class SnapshotRows(StoredRows):
         for batch in original_rows(self.file, rows, split, batch_rows=self._batch_rows):
             columns = [*texts_of(batch.column("key")), batch.column("value")]
             yield pa.RecordBatch.from_arrays(columns, ["key", "key_base64", RAW])
-
-    def _outcome(self, predictor: Predictor, batch: Any) -> tuple[Outcome, Ids]:
-        values = batch.column("value")
-        outcome = score_rows(predictor, values, batch.column(INPUTS) if self._by_columns else None)
-        rejected = values.take(pa.array([rejection.row for rejection in outcome.rejections], pa.int64()))
-        return outcome, ids_of_events(rejected.to_pylist(), predictor.model.schema.key)
-
-    def _positions(self, offsets: pa.Array) -> pa.StringArray:
-        return pc.binary_join_element_wise(self.place, pc.cast(offsets, pa.string()), "/")
 
 
 def _column(chunk: Chunk, name: str) -> pa.Array:

@@ -71,7 +71,7 @@ def test_by_columns_and_by_bytes_agree(data: st.DataObject) -> None:
     records = RecordColumns("t", 0, list(range(count)), [0] * count, [None] * count, values)
     batch = record_batch(records, snapshot_schema(schema), predictor)
     part = PartFile(file="part", rows=count, size=0, sha256="", partition=0)
-    source = SnapshotRows(Path(), "t", part, by_columns=True, batch_rows=1)
+    source = SnapshotRows(Path(), "t", part, parsed_for=schema, batch_rows=1)
     by_columns = source.score(predictor, Chunk(np.arange(count), batch)).outcome
     by_bytes = predictor.score_json(values)
     assert by_columns.rows.tolist() == by_bytes.rows.tolist()

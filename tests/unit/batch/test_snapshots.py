@@ -199,7 +199,7 @@ def test_a_new_version_with_the_same_inputs_uses_them(tmp_path: Path, model: Pat
     change_model(newer, threshold=0.1)
     for source in sources_of_snapshot(folder, Predictor.load(newer), 100):
         assert isinstance(source, SnapshotRows)
-        assert source._by_columns
+        assert source.parsed_for is not None
 
 
 def test_a_changed_part_is_refused(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
