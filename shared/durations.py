@@ -1,0 +1,39 @@
+"""Lengths of time as people write them: 90s, 15m, 1h30m, 7d."""
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator
+
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
+_WHOLE: Final = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
+
+
+def seconds_of(text: str) -> float:
+    """The seconds that a text such as `15m` or `1h30m` stands for.
+
+    Raises:
+        ValueError: It is no such text.
+    """
+    if not _WHOLE.fullmatch(text):
+        raise ValueError("a length of time such as 90s, 15m, 1h30m or 7d")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+
+
+def told(seconds: float) -> str:
+    """A length of time for people, in the unit that suits it."""
+    for unit, name in ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.3g} {name}"
+    if seconds >= 1 or not seconds:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1_000:.3g} ms"
+
+
+def _read(given: object) -> object:
+    return seconds_of(given) if isinstance(given, str) else given
+
+
+#: A setting in seconds, given as a length of time.
+Duration = Annotated[float, BeforeValidator(_read)]
