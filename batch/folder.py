@@ -178,6 +178,7 @@ class LocalFolder(Folder):
         self.lock: int | None = None
         #: What tells the unfinished files of two attempts at the same part from each other.
         self.attempt = ""
+        self._torn = False
 
     def names(self) -> list[str]:
         """The names in it, sorted, but for the lock's."""
@@ -274,16 +275,29 @@ class LocalFolder(Folder):
 
     def append(self, line: bytes) -> None:
         """Adds a line to the journal; it is on the disk when this returns."""
-        path = self.path / JOURNAL_FILE
+        if self._torn:
+            raise self.failed(JOURNAL_FILE, OSError("a line of it is cut short, and no other may follow"))
         try:
-            new = not path.exists()
-            with path.open("ab", buffering=0) as file:
-                durable.write(file, line + b"\n")
-                durable.sync(file)
-            if new:
+            with (self.path / JOURNAL_FILE).open("ab", buffering=0) as file:
+                whole = file.tell()
+                try:
+                    durable.write(file, line + b"\n")
+                    durable.sync(file)
+                except BaseException:
+                    self._cut(file, whole)
+                    raise
+            if not whole:
                 durable.sync_folder(self.path)
         except OSError as error:
             raise self.failed(JOURNAL_FILE, error) from error
+
+    def _cut(self, journal: BinaryIO, whole: int) -> None:
+        """Takes back a line that may be cut short: a journal is read only when its last line alone is."""
+        # Until that has worked another worker's line must not follow.
+        self._torn = True
+        with suppress(OSError):
+            os.ftruncate(journal.fileno(), whole)
+            self._torn = False
 
     def journal(self) -> bytes:
         """The journal's lines so far; none where there is no journal."""

@@ -1,13 +1,17 @@
 """A run that was broken off goes on from its journal, and only when it is still the same run."""
 
+import errno
 import fcntl
 import json
 import os
+import threading
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from batch import durable
 from batch.__main__ import main
 from batch.folder import JOURNAL_FILE, LocalFolder
 from batch.journal import Begun, Digested, InputSeen, Journal, read_journal
@@ -230,6 +234,59 @@ def test_a_last_line_that_was_cut_short_counts_for_nothing(tmp_path: Path) -> No
         assert (done.begun, done.digests, done.whole) == (BEGUN, {}, first)
         folder.mend(done.whole)
         assert (tmp_path / JOURNAL_FILE).read_bytes() == content[:first]
+
+
+def test_a_line_for_which_there_was_no_room_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other workers go on to write to the journal; a piece of a line between theirs could not be read."""
+    for name in "abcdefgh":
+        write_rows(tmp_path / "in", "csv", ROWS, name)
+    monkeypatch.setattr("batch.job.PACK_BYTES", 1)
+    write, rename = durable.write, durable.rename
+    finished, cut, other = iter(range(100)), list[int](), threading.Event()
+
+    def full(file: BinaryIO, content: bytes | memoryview) -> None:
+        if str(file.name).endswith(JOURNAL_FILE) and b'"finished"' in bytes(content) and next(finished) == 2:
+            cut.append(threading.get_ident())
+            assert other.wait(60), "no other worker has a line to write"
+            write(file, bytes(content)[:50])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(file, content)
+
+    def noting(unfinished: Path, path: Path) -> None:
+        rename(unfinished, path)
+        if cut and threading.get_ident() not in cut:
+            other.set()
+
+    output = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(durable, "write", full)
+        patched.setattr(durable, "rename", noting)
+        assert score(tmp_path / "in", output, "--workers", "3") == ExitCode.UNREADABLE
+    assert sum(map(len, read_journal(LocalFolder(output)).parts.values())) > 2, "no line followed"
+    assert score(tmp_path / "in", output, "--resume") == ExitCode.DONE
+    assert score(tmp_path / "in", tmp_path / "whole") == ExitCode.DONE
+    assert contents(output) == contents(tmp_path / "whole")
+
+
+def test_no_line_follows_one_that_cannot_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = written(tmp_path)
+    before = folder.journal()
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "ftruncate", failing)
+        patched.setattr(durable, "sync", failing)
+        with pytest.raises(InputError, match="Input/output error"):
+            folder.append(b"half")
+    with pytest.raises(InputError, match="a line of it is cut short, and no other may follow"):
+        folder.append(b"whole")
+    assert folder.journal() == before + b"half\n"
 
 
 @pytest.mark.parametrize("damage", ["flipped", "unknown"])
