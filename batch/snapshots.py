@@ -73,7 +73,7 @@ def sources_of_snapshot(folder: Path, predictor: Predictor, batch_rows: int) -> 
 class RecordRows(Scorable):
     """The records of one partition of a topic: a row's position is that of its record.
 
-    A chunk has the columns `offset` and `value`, and `inputs` where the events were parsed.
+    A chunk has the columns `offset`, `timestamp` and `value`, and `inputs` where the events were parsed.
 
     Attributes:
         parsed_for: The inputs that the events were parsed for; None where they were not.
@@ -135,7 +135,7 @@ class SnapshotRows(RecordRows, StoredRows):
 
     @property
     def _wanted(self) -> dict[str, Any]:
-        columns = ["offset", "value", *([INPUTS] if self.parsed_for is not None else [])]
+        columns = ["offset", "timestamp", "value", *([INPUTS] if self.parsed_for is not None else [])]
         return {"columns": columns, "required": columns, "batch_rows": self._batch_rows}
 
     def check(self, predictor: Predictor) -> None:  # noqa: ARG002 - a snapshot suits any model

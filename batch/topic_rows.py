@@ -75,8 +75,12 @@ class TopicRows(RecordRows):
 
     def _chunk(self, columns: RecordColumns, first: int) -> Chunk:
         batch = pa.record_batch(
-            [pa.array(columns.offsets, pa.int64()), pa.array(columns.values, pa.binary())],
-            names=["offset", "value"],
+            [
+                pa.array(columns.offsets, pa.int64()),
+                pa.array(columns.timestamps, pa.timestamp("ms", "UTC")),
+                pa.array(columns.values, pa.binary()),
+            ],
+            names=["offset", "timestamp", "value"],
         )
         behind = columns.offsets[-1] + 1 - self._extent.start
         done = min(1.0, behind / max(1, self.state().size))
