@@ -17,7 +17,7 @@ from typing import Any, Final
 from batch.folder import Folder, LocalFolder, folder_at
 from batch.job import Job, Piece
 from batch.memory import processes_within
-from batch.pieces import FinishedPart, PieceScorer, Progress, Report
+from batch.pieces import FinishedPart, PieceScorer, Progress, Report, StoppedError
 from shared.errors import ExitCode, InputError
 from shared.predict import Predictor
 
@@ -99,25 +99,30 @@ def _by_processes(job: Job, folder: LocalFolder, pending: Pending, report: Repor
     stop, lock = context.Event(), context.Lock()
     reader, writer = context.Pipe(duplex=False)
     setup = _Setup(job, _Descriptor(folder.lock), stop, lock, writer)
-    finished = threading.Event()
-    with ProcessPoolExecutor(workers, context, _begin_worker, (setup,)) as pool, _stopping(stop.set):
-        futures = [pool.submit(_score_in_worker, piece, done) for piece, done in pending]
-        listener: Future[None] = Future()
-        thread = threading.Thread(
-            target=_listen, args=(reader, finished, report, stop, listener), daemon=True
-        )
-        thread.start()
-        try:
+    heard: Future[None] = Future()
+    listener = threading.Thread(target=_listen, args=(reader, report, stop, heard), daemon=True)
+    listener.start()
+    try:
+        with ProcessPoolExecutor(workers, context, _begin_worker, (setup,)) as pool, _stopping(stop.set):
+            futures = [pool.submit(_score_in_worker, piece, done) for piece, done in pending]
+            # Every worker is started and has its own end: the pipe ends with the last of them.
+            writer.close()
             _wait(futures)
-        except BrokenProcessPool as error:
-            raise InputError(
-                "A worker was killed: most often by the kernel, for want of memory",
-                hint="Give fewer --workers or less --memory, and go on with --resume.",
-            ) from error
-        finally:
-            finished.set()
-            thread.join(5)
-        listener.result(0)
+    except StoppedError:
+        # By the listener, which says why.
+        heard.result()
+        raise
+    except BrokenProcessPool as error:
+        raise InputError(
+            "A worker was killed: most often by the kernel, for want of memory",
+            hint="Give fewer --workers or less --memory, and go on with --resume.",
+        ) from error
+    finally:
+        writer.close()
+        # What the workers have reported is stored, however long the disk takes.
+        listener.join()
+        reader.close()
+    heard.result()
 
 
 @contextmanager
@@ -140,19 +145,32 @@ def _wait(futures: Sequence[Future[None]]) -> None:
         raise
 
 
-def _listen(
-    reader: Any, finished: threading.Event, report: Report, stop: ProcessEvent, answer: "Future[None]"
-) -> None:
-    """Hands on what the workers report, until all are done and nothing is left."""
-    try:
-        while reader.poll(0.05) or not finished.is_set():
-            if reader.poll(0):
-                report(reader.recv())
-    except BaseException as error:  # noqa: BLE001 - raised again where the workers are waited for
-        stop.set()
-        answer.set_exception(error)
+def _listen(reader: Any, report: Report, stop: ProcessEvent, heard: "Future[None]") -> None:
+    """Hands on what the workers report, until the last of them has ended.
+
+    After an error it stops them, and goes on taking what they send: none may wait for ever to be heard.
+    """
+    failed: BaseException | None = None
+    for message in _messages(reader):
+        if failed is None:
+            try:
+                report(message)
+            except BaseException as error:  # noqa: BLE001 - raised again where the workers are waited for
+                failed = error
+                stop.set()
+    if failed is None:
+        heard.set_result(None)
     else:
-        answer.set_result(None)
+        heard.set_exception(failed)
+
+
+def _messages(reader: Any) -> Iterator[FinishedPart | Progress]:
+    while True:
+        try:
+            message = reader.recv()
+        except (EOFError, OSError):
+            return  # in the middle of a message, where a worker was killed
+        yield message
 
 
 class _Descriptor:
