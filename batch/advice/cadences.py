@@ -1,4 +1,4 @@
-"""What recorded events say of a cadence: which decision was in force at each use, and for how long a wrong one.
+"""What recorded events say of a cadence: which decision was in force, and how long a wrong one stood.
 
 Definitions. All times are of the events; the bounds of each comparison matter to a millisecond, and so they
 are stated.
@@ -245,4 +245,5 @@ def _standing(
 
 def _latest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """For each place, the last place up to it at which the mask holds; -1 before the first."""
-    return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))
+    latest: npt.NDArray[np.int64] = np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))
+    return latest
