@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from consumer.models.comparison import Comparison
 from consumer.models.recent import Recent
@@ -34,10 +35,12 @@ class Given:
     Attributes:
         model: The model.
         frame: The valid events.
+        rows: The index of each of them among the partition's events, ascending.
     """
 
     model: Model
     frame: Frame
+    rows: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +153,20 @@ def fitting_predictions(
     return outcome, predictions
 
 
-def frames_of(parsed: Parsed, sizes: Sequence[int]) -> list[Frame]:
-    """The valid events of consecutive pieces of a batch.
+def given_of(model: Model, parsed: Parsed, sizes: Sequence[int]) -> list[Given]:
+    """What a model was given of consecutive pieces of a batch.
 
     Args:
-        parsed: What was read in all of it.
+        model: The model.
+        parsed: What was read in all of the batch.
         sizes: How many events each piece has; together all of the batch.
     """
-    cuts = np.searchsorted(parsed.rows, np.cumsum([0, *sizes])).tolist()
-    return [parsed.frame.slice(start, stop) for start, stop in pairwise(cuts)]
+    begins = np.cumsum([0, *sizes])
+    cuts = np.searchsorted(parsed.rows, begins).tolist()
+    return [
+        Given(model, parsed.frame.slice(start, stop), parsed.rows[start:stop] - begin)
+        for (start, stop), begin in zip(pairwise(cuts), begins.tolist(), strict=False)
+    ]
 
 
 def place_of(events: RecordColumns) -> str:
@@ -228,11 +236,8 @@ class StreamScorer:
             for events, part in zip(batch, outcome.parts(sizes), strict=True)
         ]
         if self._keep_given:
-            frames = frames_of(parsed, sizes)
-            scored = [
-                replace(one, given=Given(predictor.model, frame))
-                for one, frame in zip(scored, frames, strict=True)
-            ]
+            given = given_of(predictor.model, parsed, sizes)
+            scored = [replace(one, given=of_one) for one, of_one in zip(scored, given, strict=True)]
         return scored, Kept(predictor.model.schema, parsed)
 
     def _scored(

@@ -35,6 +35,7 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
       python -m consumer --model models/churn --guarantee at-least-once --until-idle 5
       python -m consumer --model models/churn --workers 3
       python -m consumer --model models/churn --watch-model 10 --shadow models/churn-linear
+      python -m consumer --model models/churn --sentinel 0.01
       python -m consumer dead-letters list --since 2h
       python -m consumer check --model models/churn
       python -m consumer status --group tandem --watch 2
@@ -113,6 +114,13 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
         None,
         description="A folder in which each worker keeps how the inputs and scores are spread, written every"
         " minute, for python -m batch drift.",
+    )
+    sentinel: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Score this share of the events again, by columns as the batch path does, and count in"
+        " the metrics where the two disagree: 0.01 is one event in a hundred.",
     )
     max_events: int | None = Field(None, ge=1, description="End after this many events.")
     until_idle: float | None = Field(None, gt=0, description="End when nothing came for this many seconds.")

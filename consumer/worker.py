@@ -14,6 +14,7 @@ from consumer.models.flight import load_shadow, scorer_in_flight
 from consumer.operations.telemetry import Telemetry
 from consumer.operations.watchdog import watching
 from consumer.operations.web import serving
+from consumer.sentinel import scoring_again
 from consumer.settings import ConsumerSettings, Guarantee
 from consumer.sketching import sketching
 from consumer.startup import prepare_topics
@@ -102,6 +103,8 @@ def _connect(
 ) -> Loop:
     exactly_once = settings.guarantee is Guarantee.EXACTLY_ONCE
     challenger = load_shadow(settings)
+    # The first to come, and the last to go: what it still has to do holds up nobody else.
+    listening = stack.enter_context(scoring_again(settings, telemetry))
     # One deadline for all, from the first to close on.
     leaving = cache(lambda: Deadline.after(min(_LEAVE_SECONDS, settings.shutdown_timeout)))
     reader = Reader(settings, settings.input_topic, group=settings.group, instance=instance)
@@ -124,7 +127,7 @@ def _connect(
         Budget(settings.batch_events, settings.batch_seconds),
         stop,
         RejectGuard(settings.reject_limit, settings.reject_window),
-        stack.enter_context(sketching(settings, instance, telemetry)),
+        stack.enter_context(sketching(settings, instance, listening)),
         Limits(settings.max_events, settings.until_idle, settings.broker_timeout),
     )
 

@@ -174,7 +174,7 @@ def _in_order(left: Outcome, right: Outcome) -> Frame | None:
     """The valid rows of two outcomes in the order of the batch, however it was cut."""
     if left.frame is None or right.frame is None:
         return None
-    order = np.argsort(np.concatenate([_valid_rows(left), _valid_rows(right)]))
+    order = np.argsort(np.concatenate([valid_rows(left), valid_rows(right)]))
     theirs = right.frame.columns
     columns = {
         name: np.concatenate([column, theirs[name]])[order] for name, column in left.frame.columns.items()
@@ -182,7 +182,10 @@ def _in_order(left: Outcome, right: Outcome) -> Frame | None:
     return Frame(len(order), columns)
 
 
-def _valid_rows(outcome: Outcome) -> npt.NDArray[np.int64]:
-    """The rows that the model was given: those that it failed for are rejected by it alone."""
+def valid_rows(outcome: Outcome) -> npt.NDArray[np.int64]:
+    """The rows that the model was given, as they stand in the outcome's frame.
+
+    Those that it failed for are rejected by it alone.
+    """
     failed = [rejection.row for rejection in outcome.rejections if rejection.reason is Reason.MODEL_ERROR]
     return np.sort(np.concatenate([outcome.rows, np.array(failed, np.int64)]))

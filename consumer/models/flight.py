@@ -56,7 +56,7 @@ def scorer_in_flight(
             settings.dead_letter_topic,
             sizer,
             recent,
-            keep_given=settings.sketch is not None,
+            keep_given=settings.sketch is not None or settings.sentinel is not None,
         )
         if settings.shadow is None or challenger is None:
             yield scorer

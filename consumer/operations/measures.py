@@ -133,6 +133,27 @@ SHADOW_DIFFERENCE: Final = Family(
     "Absolute difference of the shadow's score from the champion's.",
     bounds=_DIFFERENCES,
 )
+SENTINEL_EVENTS: Final = Family(
+    "tandem_sentinel_events_total",
+    "counter",
+    "Events that the sentinel scored again by columns; absent without one.",
+)
+SENTINEL_DISAGREEMENTS: Final = Family(
+    "tandem_sentinel_disagreements_total",
+    "counter",
+    "Events of which the stream and the columns say different things, by in what; zero is the only good"
+    " number.",
+    ("kind",),
+)
+SENTINEL_LEFT_OUT: Final = Family(
+    "tandem_sentinel_left_out_total",
+    "counter",
+    "Events that were drawn for the sentinel and not scored again: it was busy, or it failed.",
+    ("reason",),
+)
+SENTINEL_SPENT: Final = Family(
+    "tandem_sentinel_cpu_seconds_total", "counter", "Processor time that the sentinel used."
+)
 STARTED: Final = Family(
     "tandem_process_start_time_seconds", "gauge", "When this worker started, as Unix time.", ("worker",)
 )
@@ -154,5 +175,6 @@ FAMILIES: Final = (
     *(POSITION, LAG, ASSIGNED, BROKER_AGE, READY),
     *(MODEL, SWAPS, SHADOW_RUNNING, SHADOW_DECISIONS, SHADOW_DIFFERENCE),
     *(SHADOW_REJECTED, SHADOW_ACCEPTED, SHADOW_FAILURES),
+    *(SENTINEL_EVENTS, SENTINEL_DISAGREEMENTS, SENTINEL_LEFT_OUT, SENTINEL_SPENT),
     *(STARTED, CPU, MEMORY, BUILD),
 )

@@ -17,6 +17,7 @@ from consumer.models.comparison import Comparison
 from consumer.operations import measures
 from consumer.operations.view import Step, View
 from consumer.scoring import Scored
+from consumer.second_opinion import Kind
 from shared.metrics import Metrics, Snapshot
 from shared.models.directory import Model
 from shared.schema import Reason
@@ -220,6 +221,29 @@ class Telemetry:
         for reason, count in comparison.rejected.items():
             metrics.add(measures.SHADOW_REJECTED, count, reason.value)
         metrics.add(measures.SHADOW_ACCEPTED, comparison.accepted)
+
+    # What the sentinel tells.
+
+    def sentinel_on(self) -> None:
+        """Lets the sentinel's series appear: without one there is nothing that could disagree."""
+        self.sentinel_judged(0, {kind.value: 0 for kind in Kind})
+        for why in ("busy", "failed"):
+            self.sentinel_left_out(0, why)
+        self.sentinel_spent(0)
+
+    def sentinel_judged(self, events: int, disagreements: Mapping[str, int]) -> None:
+        """Counts events that were scored again, and by kind those of which it disagrees with the stream."""
+        self._metrics.add(measures.SENTINEL_EVENTS, events)
+        for kind, count in disagreements.items():
+            self._metrics.add(measures.SENTINEL_DISAGREEMENTS, count, kind)
+
+    def sentinel_left_out(self, events: int, why: str) -> None:
+        """Counts events that were drawn and not scored again: the sentinel was `busy`, or it `failed`."""
+        self._metrics.add(measures.SENTINEL_LEFT_OUT, events, why)
+
+    def sentinel_spent(self, seconds: float) -> None:
+        """Counts processor time that the sentinel took."""
+        self._metrics.add(measures.SENTINEL_SPENT, seconds)
 
     # What the probe and the watchdog tell.
 
