@@ -13,6 +13,7 @@ from shared import logs
 from shared.errors import ConfigurationError, ExitCode, InputError
 from shared.logs import LogSettings
 from shared.settings import CommandSettings, load
+from shared.stores.address import has_scheme, shown_address
 
 
 class DeliverSettings(LogSettings, CommandSettings):
@@ -24,7 +25,9 @@ class DeliverSettings(LogSettings, CommandSettings):
       python -m batch deliver scored --output postgresql://me@db/shop --output-table predictions
     """
 
-    folder: CliPositionalArg[Path] = Field(description="The folder of results; its parts are Parquet.")
+    folder: CliPositionalArg[str] = Field(
+        description="The folder of results, on this machine; its parts are Parquet."
+    )
     output: str = Field(
         description="A table's address: postgresql://USER@HOST/DATABASE, sqlite:///FILE, delta:PATH or "
         "iceberg:TABLE."
@@ -55,8 +58,14 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigurationError(
             f"{settings.output}: no table's address", hint="Copy the folder to bring it to another place."
         )
-    manifest = read_manifest(settings.folder)
+    if has_scheme(settings.folder):
+        raise ConfigurationError(
+            f"{shown_address(settings.folder)}: only a folder of this machine can be delivered",
+            hint="Copy the whole folder here, and deliver the copy.",
+        )
+    folder = Path(settings.folder)
+    manifest = read_manifest(folder)
     if not isinstance(manifest, Predictions):
-        raise InputError(f"{settings.folder}: it holds no predictions", hint="Deliver what `score` wrote.")
-    print(f"delivered  {told(destination.deliver(settings.folder, manifest))}")
+        raise InputError(f"{folder}: it holds no predictions", hint="Deliver what `score` wrote.")
+    print(f"delivered  {told(destination.deliver(folder, manifest))}")
     return ExitCode.DONE

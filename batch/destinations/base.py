@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.manifest import PartFile, Predictions
+from shared.errors import ConfigurationError
 
 #: How many rows of a part are held at once while it is delivered.
 BATCH_ROWS: Final = 65_536
@@ -76,17 +77,36 @@ class Destination(ABC):
             TandemError: It cannot be reached, may not be written to, or has a table of other columns.
         """
 
-    @abstractmethod
     def deliver(self, folder: Path, manifest: Predictions) -> Delivered:
         """Delivers a finished folder: all of it, or nothing.
 
         Args:
-            folder: The folder of results; its parts are Parquet.
+            folder: The folder of results.
             manifest: Its manifest.
 
         Raises:
             TandemError: Nothing was delivered, and why.
         """
+        _check_deliverable(folder, manifest)
+        return self._deliver(folder, manifest)
+
+    @abstractmethod
+    def _deliver(self, folder: Path, manifest: Predictions) -> Delivered:
+        """Delivers a folder whose parts are Parquet and hold all columns."""
+
+
+def _check_deliverable(folder: Path, manifest: Predictions) -> None:
+    if manifest.format != "parquet":
+        raise ConfigurationError(
+            f"{folder}: its parts are {manifest.format}, and a table takes Parquet",
+            hint="Nothing was delivered. Score with --format parquet.",
+        )
+    if manifest.partition_by:
+        raise ConfigurationError(
+            f"{folder}: its parts do not hold {', '.join(manifest.partition_by)}, which name its folders",
+            hint="Nothing was delivered. Score without --partition-by: a table is partitioned by its own"
+            " declaration.",
+        )
 
 
 def rows_of(folder: Path, parts: Sequence[PartFile], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

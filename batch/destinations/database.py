@@ -74,12 +74,8 @@ class DatabaseTable(Destination):
             self._stage(session, tables, (), (), ())
             self._take_over(session, tables)
 
-    def deliver(self, folder: Path, manifest: Predictions) -> Delivered:
+    def _deliver(self, folder: Path, manifest: Predictions) -> Delivered:
         """Loads the parts beside the tables, and takes them over in one transaction."""
-        if manifest.format != "parquet":
-            raise ConfigurationError(
-                f"{folder}: its parts are {manifest.format}", hint="A table takes Parquet: --format parquet."
-            )
         counts = manifest.counts
         try:
             columns = schema_of(folder, manifest.parts) or _schema_told(manifest)

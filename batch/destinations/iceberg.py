@@ -48,10 +48,10 @@ class IcebergTable(LakeTable):
                 f"{self.address}: the catalog has no namespace {namespace}", hint="Make it, or name another."
             )
 
-    def deliver(self, folder: Path, manifest: Predictions) -> Delivered:
+    def _deliver(self, folder: Path, manifest: Predictions) -> Delivered:
         """Adds the rejected rows, then the predictions; nothing where the run's are there already."""
         with self._opened():
-            return super().deliver(folder, manifest)
+            return super()._deliver(folder, manifest)
 
     @contextmanager
     def _opened(self) -> Iterator[None]:

@@ -115,7 +115,7 @@ class LakeTable(Destination):
             if table is not None:
                 self._combined(name, ours, self._columns(table))
 
-    def deliver(self, folder: Path, manifest: Predictions) -> Delivered:
+    def _deliver(self, folder: Path, manifest: Predictions) -> Delivered:
         """Adds the rejected rows, then the predictions; nothing where the run's are there already."""
         self._check_not_before_retry(folder, manifest)
         properties = {
@@ -123,8 +123,8 @@ class LakeTable(Destination):
             "tandem.model": manifest.model.id,
             "tandem.model-sha256": manifest.model.sha256,
         }
-        rejected = self._deliver(self._name + REJECTED, folder, manifest.rejected, properties)
-        scored = self._deliver(self._name, folder, manifest.parts, properties)
+        rejected = self._add(self._name + REJECTED, folder, manifest.rejected, properties)
+        scored = self._add(self._name, folder, manifest.parts, properties)
         again = not (scored or rejected) and bool(manifest.parts or manifest.rejected)
         return Delivered(self.address, scored, rejected, again=again)
 
@@ -144,9 +144,7 @@ class LakeTable(Destination):
                     f" what was added under {RUN} = {run_digest(before)}.",
                 )
 
-    def _deliver(
-        self, name: str, folder: Path, parts: Sequence[PartFile], properties: Mapping[str, str]
-    ) -> int:
+    def _add(self, name: str, folder: Path, parts: Sequence[PartFile], properties: Mapping[str, str]) -> int:
         """Adds the rows of parts to a table that does not have them; returns how many it added."""
         table = self._find(name)
         if not parts or (table is not None and self._holds(table, properties[RUN])):

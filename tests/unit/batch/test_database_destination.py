@@ -16,7 +16,7 @@ from batch.destinations.base import run_digest
 from batch.destinations.sql import Kind, loadable, type_in
 from batch.manifest import Predictions, read_manifest
 from batch.sources import REJECTED_SCHEMA
-from shared.errors import ConfigurationError, InputError
+from shared.errors import ConfigurationError, ExitCode, InputError
 from shared.predict import Predictor
 from shared.predictions import prediction_schema
 from tests.support.models import linear_model, threshold_model
@@ -270,3 +270,44 @@ def test_columns_that_go_along_have_the_databases_own_types(
         plain = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
         loaded = loadable(pa.record_batch([values], ["x"]), kind).column(0)
         assert (type_in(kind, plain), loaded[0].as_py()) == (name, value)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--partition-by", "churn"], "its parts do not hold churn, which name its folders"),
+        (["--format", "csv"], "its parts are csv, and a table takes Parquet"),
+    ],
+)
+@pytest.mark.parametrize("lake", [False, True])
+def test_a_folder_whose_parts_are_not_all_of_the_rows_is_not_delivered(
+    tmp_path: Path,
+    model: Path,
+    database: Path,
+    options: list[str],
+    said: str,
+    lake: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without the columns that name its folders every decision would be null."""
+    scored(model, folder := tmp_path / "scored", None, *options)
+    table = tmp_path / "table"
+    to = (
+        ["--output", f"delta:{table}"]
+        if lake
+        else ["--output", address(database), "--output-table", "predictions"]
+    )
+    assert main(["deliver", str(folder), *to]) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+    assert not database.exists()
+    assert not table.exists()
+
+
+def test_a_folder_of_a_store_is_not_looked_for_on_this_machine(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = ["--output", address(database), "--output-table", "predictions"]
+    assert main(["deliver", "s3://me:secret@bucket/scored", *to]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "s3://bucket/scored: only a folder of this machine can be delivered" in said
+    assert "secret" not in said
