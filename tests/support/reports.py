@@ -227,7 +227,7 @@ def advice() -> Advice:
             " accept, and costs 0.005 a day."
         ),
         reasons=[
-            "Scored every minute, 0.18% of uses met another decision, or none; its 1,440 starts a day cost more.",
+            "Scored every minute, 0.18% of uses met another decision, or none; its starts cost more.",
             "Scored hourly, 3.1% did, and a changed decision still stood for 38 minutes at the median.",
             "Scored nightly, 18.2% did; 8,702 changes were over before the next run.",
         ],

@@ -1,0 +1,90 @@
+"""report.html: a report as one page that needs nothing but itself."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import resources
+from typing import Final
+
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from batch.proof.result import Proof
+from batch.proof.show import verdict
+from batch.replaying.result import Replay
+from batch.report import charts, figures
+from batch.report.document import Report
+from batch.report.marks import marked
+from batch.report.views import books, classes, examples, explained, features, matrix, segments
+from shared.visible import visible
+
+_TEMPLATE: Final = "report.html.jinja"
+
+
+def page(report: Report) -> str:
+    """The page of a report: no script, no request, and no text of an event that is taken for HTML."""
+    templates = Templates(
+        loader=PackageLoader("batch.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "count": figures.count,
+        "digits": figures.digits,
+        "duration": figures.duration,
+        "measure": figures.measure,
+        "percent": figures.percent,
+        "signed": figures.signed,
+        "visible": visible,
+        "moment": moment,
+    }
+    templates.globals |= {"part": figures.part, "marked": marked, "charts": charts}
+    style = resources.files("batch.report").joinpath("style.css").read_text(encoding="utf-8")
+    return templates.get_template(_TEMPLATE).render(
+        report=report,
+        style=Markup(style),  # noqa: S704 - this package's own
+        headline=headline(report),
+        **_proof(report.proof),
+        segments=segments(report.replay) if report.replay is not None else [],
+    )
+
+
+def headline(report: Report) -> str:
+    """What a report says first: the verdict, or the recommendation, or how many decisions flip."""
+    if report.proof is not None:
+        return verdict(report.proof)
+    if report.advice is not None:
+        return report.advice.recommendation
+    if report.replay is not None:
+        return _flipped(report.replay)
+    raise ValueError("a report has at least one section")
+
+
+def moment(text: str) -> str:
+    """An RFC 3339 time as people write it: 14 March 2026, 09:26:53 UTC."""
+    time = datetime.fromisoformat(text)
+    return f"{time.day} {time:%B %Y, %H:%M:%S} {time.tzname() or ''}".strip()
+
+
+def _flipped(replay: Replay) -> str:
+    flips = replay.all.raised + replay.all.lowered
+    if not flips:
+        return f"No decision flips: {replay.compared:,} events were scored by both models."
+    share = figures.part(flips, replay.compared)
+    return f"{flips:,} decisions flip: {share} of {replay.compared:,} events."
+
+
+def _proof(proof: Proof | None) -> dict[str, object]:
+    """What the page says of a proof and does not take from it as it stands."""
+    if proof is None:
+        return {}
+    return {
+        "classes": classes(proof),
+        "books": books(proof),
+        "matrix": matrix(proof),
+        "examples": examples(proof),
+        "explained": explained(proof),
+        "features": features(proof),
+    }
