@@ -239,8 +239,8 @@ def _standing(
     # Each customer's last moment is the end of a run that knows all of it: no stale decision goes on.
     before = np.concatenate([[False], stale[:-1]])
     begins, ends = moments[stale & ~before], moments[before & ~stale]
-    lengths = ends - begins
-    return lengths[(lengths > 0) & (begins >= since)]
+    counted: Times = (ends - begins)[(ends > begins) & (begins >= since)]
+    return counted
 
 
 def _latest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

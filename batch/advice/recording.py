@@ -190,7 +190,7 @@ class _Recorder:
         if self._timeless:
             return InputError(
                 f"{self._source}: nothing says of any event when it happened",
-                hint="Give each its occurred_at, an RFC 3339 time; or name a topic, or a snapshot of one, whose"
+                hint="Give each its occurred_at, an RFC 3339 time; or name a topic, or a snapshot of one:"
                 " records have a timestamp.",
             )
         if self._rejected == self._read:
