@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from consumer.scoring import StreamScorer
+from consumer.second_opinion import Answered, SecondOpinion
 from shared.frame import Frame
 from shared.models.base import NotExplainableError
 from shared.models.directory import KINDS, Model, read_model
@@ -17,6 +20,7 @@ from shared.models.onnx_graph import OnnxScorer
 from shared.predict import Outcome, Predictor
 from shared.schema import Input, Reason
 from tests.support import graphs, trained
+from tests.support.memory import MemoryKafka, lesson_columns
 from tests.support.models import INPUTS, linear_model, threshold_model
 
 #: One row, few rows, on both sides of a SIMD width, and many.
@@ -164,6 +168,22 @@ def test_json_and_columns_give_the_same_bits(case: Case) -> None:
     assert bits(stream) == bits(batch)
     assert stream.decisions.tolist() == batch.decisions.tolist()
     assert batch.decisions.tolist() == (batch.scores > case.model.threshold).tolist()
+
+
+def test_the_sentinel_finds_nothing_to_disagree_with(case: Case) -> None:
+    """Whatever it draws of a batch: some events of a large one, explained where the model can explain."""
+    bad = [b"junk", None, b"{}", json.dumps(dict.fromkeys(case.rows[0], "x")).encode()]
+    values = [*case.values[:300], *bad, *case.values[300:500]]
+    predictors = [case.predictor]
+    with suppress(NotExplainableError):
+        predictors.append(Predictor(case.model, explain=2))
+    for predictor in predictors:
+        scorer = StreamScorer(predictor, "predictions", "dead-letters", MemoryKafka([]), keep_given=True)
+        [scored] = scorer.score([lesson_columns(0, 0, *values)], 5)
+        assert scored.given is not None
+        for rows in (np.array([0]), np.arange(0, 500, 7), np.arange(290, 320)):
+            drawn = Answered.of(scored, scored.given, rows, "predictions")
+            assert SecondOpinion.on(drawn).disagreements([drawn]) == []
 
 
 def test_the_order_of_rows_and_of_columns_does_not_matter(case: Case) -> None:

@@ -1,0 +1,248 @@
+"""Events scored again by columns: each way in which two paths can disagree is seen, and told as it is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from consumer.scoring import Scored, StreamScorer
+from consumer.second_opinion import Answered, Disagreement, SecondOpinion
+from shared.frame import Frame, Parsed
+from shared.kafka.columns import RecordColumns
+from shared.models.directory import KINDS, read_model
+from shared.predict import Outcome, Predictor
+from shared.predictions import as_list
+from shared.schema import Reason
+from tests.support.memory import MemoryKafka, lesson_columns
+from tests.support.models import linear_model, threshold_model
+from tests.support.unstable import BySize, RaisingAbove
+
+LOW, HIGH = b'{"customer_id":1,"feature":0.25}', b'{"customer_id":2,"event_id":"e","feature":0.8}'
+MIXED = (LOW, HIGH, b"no event", None, b'{"customer_id":3,"feature":"0,7"}', b'{"customer_id":4}', b'{"cust')
+
+
+def score(predictor: Predictor, *values: bytes | None, first: int = 0, largest: int = 1 << 30) -> Scored:
+    """Events of partition 0 as the consumer scores them."""
+    scorer = StreamScorer(
+        predictor, "predictions", "dead-letters", MemoryKafka([], largest=largest), keep_given=True
+    )
+    return scorer.score([lesson_columns(0, first, *values)], 5)[0]
+
+
+def answered(scored: Scored, rows: Sequence[int] | None = None) -> Answered:
+    assert scored.given is not None
+    taken = np.arange(len(scored.events)) if rows is None else np.array(rows)
+    return Answered.of(scored, scored.given, taken, "predictions")
+
+
+def disagreements(*several: Answered) -> list[Disagreement]:
+    return SecondOpinion.on(several[0]).disagreements(several)
+
+
+def told(scored: Scored) -> list[tuple[str, str, str | None]]:
+    """The disagreements over all events of a partition: the kind, the offset and the field."""
+    found = disagreements(answered(scored))
+    return [(one.kind.value, one.position.removeprefix("customers/0/"), one.field) for one in found]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return threshold_model(tmp_path / "model")
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[type], Predictor]:
+    """Makes a predictor of a kind that is planted."""
+
+    def make(kind: type[BySize] | type[RaisingAbove]) -> Predictor:
+        monkeypatch.setitem(KINDS, kind.kind, kind)
+        return Predictor(read_model(threshold_model(tmp_path / kind.kind, kind=kind.kind)))
+
+    return make
+
+
+def test_an_honest_stream_is_agreed_with_whatever_is_drawn_of_it(model: Path) -> None:
+    predictor = Predictor.load(model)
+    one, other = score(predictor, *MIXED, *MIXED), score(predictor, HIGH, first=100)
+    for rows in ([0], [2], [3, 5], [1, 4, 6, 8], range(14)):
+        assert disagreements(answered(one, rows), answered(other)) == []
+    assert len(one.outcome.rows) == 4
+    assert {refused.reason for refused in one.outcome.rejections} == {
+        *(Reason.NOT_JSON, Reason.TOMBSTONE, Reason.WRONG_TYPE, Reason.MISSING_FIELD, Reason.TRUNCATED)
+    }
+
+
+def test_an_honest_stream_with_explanations_is_agreed_with(tmp_path: Path) -> None:
+    predictor = Predictor.load(linear_model(tmp_path / "linear"), explain=2)
+    event = b'{"customer_id":"%d","tenure":%d,"partner":true,"contract":"yearly"}'
+    scored = score(predictor, *(event % (n, n) for n in range(60)), b"junk")
+    assert scored.outcome.explanations is not None
+    assert disagreements(answered(scored, [0, 7, 59, 60])) == []
+
+
+def test_what_is_drawn_is_as_if_it_alone_had_been_scored(model: Path) -> None:
+    drawn = answered(score(Predictor.load(model), *MIXED, first=40), [1, 2, 4])
+    assert (drawn.place, drawn.offsets, drawn.values) == (
+        "customers/0",
+        [41, 42, 44],
+        [MIXED[i] for i in (1, 2, 4)],
+    )
+    assert drawn.outcome.rows.tolist() == [0]
+    assert list(as_list(drawn.outcome.customer_ids)) == [2]
+    assert [(refused.row, refused.reason) for refused in drawn.outcome.rejections] == [
+        (1, Reason.NOT_JSON),
+        (2, Reason.WRONG_TYPE),
+    ]
+    assert [value.startswith(b'{"prediction_id":"customers/0/41"') for value in drawn.published] == [True]
+
+
+def test_one_bit_of_a_score_is_seen_and_shown(planted: Callable[[type], Predictor]) -> None:
+    """In batches of fifty the planted kind gives one unit in the last place more."""
+    scored = score(planted(BySize), *[LOW] * 60)
+    [found] = disagreements(answered(scored, [33]))
+    assert (found.kind, found.position, found.field) == ("bits", "customers/0/33", None)
+    assert (found.stream, found.columns) == ("0x1.0000000000001p-2 (false)", "0x1.0000000000000p-2 (false)")
+
+
+def test_another_decision_is_told_before_the_bits(planted: Callable[[type], Predictor]) -> None:
+    scored = score(planted(BySize), *[b'{"customer_id":1,"feature":0.6}'] * 50)
+    [found] = disagreements(answered(scored, [7]))
+    assert found.kind == "decision"
+    assert (found.stream[-6:], found.columns[-7:]) == ("(true)", "(false)")
+
+
+class NeverFails(Predictor):
+    """Scores what the model itself fails for."""
+
+    def score_frame(self, frame: Frame) -> npt.NDArray[np.float64]:
+        return frame.columns["feature"]
+
+
+def test_an_event_that_the_model_fails_for_on_one_path_is_seen(planted: Callable[[type], Predictor]) -> None:
+    failing = planted(RaisingAbove)
+    assert told(score(failing, LOW, HIGH)) == []
+    [found] = disagreements(answered(score(NeverFails(failing.model), LOW, HIGH)))
+    assert (found.kind, found.position) == ("rejection", "customers/0/1")
+    assert (found.stream, found.columns) == ("0x1.999999999999ap-1 (true)", "rejected: model_error")
+
+
+class DecimalComma(Predictor):
+    """Takes a comma for a decimal point where it reads events."""
+
+    def parse_json(self, values: Sequence[bytes | None]) -> Parsed:
+        return super().parse_json([(value or b"").replace(b'"0,7"', b"0.7") or None for value in values])
+
+
+def test_an_event_that_only_the_stream_accepts_is_seen(model: Path) -> None:
+    scored = score(DecimalComma(read_model(model)), *MIXED)
+    assert told(scored) == [("rejection", "4", None)]
+    [found] = disagreements(answered(scored))
+    assert (found.stream, found.columns) == ("0x1.6666666666666p-1 (true)", "rejected: wrong_type")
+
+
+class OneReason(Predictor):
+    """Knows but one reason to reject."""
+
+    def score_parsed(self, parsed: Parsed) -> Outcome:
+        refused = tuple(replace(one, reason=Reason.NOT_JSON) for one in parsed.rejections)
+        return super().score_parsed(replace(parsed, rejections=refused))
+
+
+def test_another_reason_is_seen_and_the_same_one_is_not(model: Path) -> None:
+    found = told(score(OneReason(read_model(model)), *MIXED))
+    assert found == [("rejection", offset, None) for offset in ("3", "4", "5", "6")]
+
+
+class Float32(Predictor):
+    """Takes a detour by float32."""
+
+    def parse_json(self, values: Sequence[bytes | None]) -> Parsed:
+        parsed = super().parse_json(values)
+        columns = {name: column.astype(np.float32) for name, column in parsed.frame.columns.items()}
+        return replace(parsed, frame=Frame(parsed.frame.count, columns))
+
+
+def test_another_input_is_told_by_its_name_before_what_follows_from_it(model: Path) -> None:
+    """0.25 is a float32; 0.8 is none."""
+    assert told(score(Float32(read_model(model)), LOW, HIGH)) == [("input", "1", "feature")]
+
+
+class OtherIds(Predictor):
+    """Spells ids otherwise."""
+
+    def parse_json(self, values: Sequence[bytes | None]) -> Parsed:
+        parsed = super().parse_json(values)
+        if parsed.event_ids is not None:
+            return replace(
+                parsed, event_ids=["E" if event_id else None for event_id in as_list(parsed.event_ids)]
+            )
+        return replace(parsed, customer_ids=[str(customer) for customer in as_list(parsed.customer_ids)])
+
+
+def test_another_id_is_told_by_its_name(model: Path) -> None:
+    assert told(score(OtherIds(read_model(model)), LOW)) == [("input", "0", "customer_id")]
+    assert told(score(OtherIds(read_model(model)), LOW, HIGH)) == [("input", "1", "event_id")]
+
+
+class OtherExplanations(Predictor):
+    """One unit in the last place more in the base of every explanation."""
+
+    def score_parsed(self, parsed: Parsed) -> Outcome:
+        outcome = super().score_parsed(parsed)
+        assert outcome.explanations is not None
+        base = np.nextafter(outcome.explanations.base, np.inf)
+        return replace(outcome, explanations=replace(outcome.explanations, base=base))
+
+
+def test_another_explanation_is_seen(tmp_path: Path) -> None:
+    predictor = OtherExplanations(read_model(linear_model(tmp_path / "linear")), explain=2)
+    scored = score(predictor, b'{"customer_id":1,"tenure":3,"partner":true,"contract":"yearly"}', b"junk")
+    assert told(scored) == [("explanation", "0", None)]
+
+
+def test_a_prediction_that_was_published_otherwise_than_scored_is_seen(model: Path) -> None:
+    scored = score(Predictor.load(model), LOW, b"junk", HIGH)
+    [predictions, letters] = scored.records
+    values = [value and value.replace(b"threshold@1", b"threshold@2") for value in predictions.values]
+    published = replace(predictions, values=[predictions.values[0], values[1]])
+    assert told(replace(scored, records=(published, letters))) == [("published", "2", None)]
+
+
+def test_a_prediction_that_is_too_large_for_its_topic_is_no_disagreement(model: Path) -> None:
+    scored = score(Predictor.load(model), LOW, HIGH, largest=150)
+    scored_rows, refused = scored.outcome.rows.tolist(), scored.outcome.rejections
+    assert (scored_rows, [one.reason for one in refused]) == ([0], [Reason.TOO_LARGE])
+    assert told(scored) == []
+
+
+def test_an_event_that_is_too_large_to_be_read_is_rejected_by_both(model: Path) -> None:
+    large = b'{"customer_id":1,"feature":0.7,"more":"' + b"x" * (1 << 20) + b'"}'
+    scored = score(Predictor.load(model), LOW, large)
+    assert told(scored) == []
+    accepted = replace(scored.outcome, rejections=()), score(Predictor.load(model), LOW, HIGH)
+    both = replace(scored, outcome=accepted[1].outcome, records=accepted[1].records)
+    assert told(both) == [("rejection", "1", None)]
+
+
+def test_of_several_partitions_each_event_keeps_its_own_place(model: Path) -> None:
+    scorer = StreamScorer(
+        DecimalComma(read_model(model)), "predictions", "dead-letters", MemoryKafka([]), keep_given=True
+    )
+    batch = [lesson_columns(0, 10, *MIXED), lesson_columns(3, 20, b"junk"), lesson_columns(1, 7, *MIXED)]
+    found = disagreements(*(answered(scored) for scored in scorer.score(batch, 5)))
+    assert [one.position for one in found] == ["customers/0/14", "customers/1/11"]
+
+
+def test_no_word_of_an_event_is_in_a_disagreement(model: Path) -> None:
+    secret = RecordColumns(
+        "customers", 0, [0], [1], [b"k"], [b'{"customer_id":987654,"feature":"0,7"}'], {}, 1
+    )
+    scorer = StreamScorer(
+        DecimalComma(read_model(model)), "predictions", "dead-letters", MemoryKafka([]), keep_given=True
+    )
+    [found] = disagreements(answered(scorer.score([secret], 5)[0]))
+    assert "987654" not in repr(found)
+    assert "0,7" not in repr(found)
