@@ -83,12 +83,12 @@ def load_side(
     """
     rejections: Iterable[pa.Table] = ()
     if place.startswith(TOPIC):
-        predictions = _predictions_on(place.removeprefix(TOPIC), on, kafka)
+        predictions = predictions_on(place.removeprefix(TOPIC), on, kafka)
         if dead_letters is not None:
             letters = dead_letters.removeprefix(TOPIC)
             replayed = read_log(kafka, log_topic(letters, replay_topic)).replayed
             rejections = _dead_letters(letters, on, kafka, key, replayed)
-    elif _is_folder(place):
+    elif is_folder(place):
         predictions, rejections = _in_folder(folder_at(place), on)
     elif has_scheme(place):
         predictions = read_predictions(stored_file(place), on)
@@ -135,7 +135,7 @@ def side_of(name: str, on: JoinColumn, predictions: list[pa.Table], rejections: 
     )
 
 
-def _is_folder(place: str) -> bool:
+def is_folder(place: str) -> bool:
     """Whether a place is a folder: one of this machine, or one of an object store that a run has ended in."""
     return has_manifest(folder_at(place)) if has_scheme(place) else Path(place).is_dir()
 
@@ -147,19 +147,39 @@ def _in_folder(folder: Folder, on: JoinColumn) -> tuple[Iterator[pa.Table], Iter
             f"{folder.address}: it holds a snapshot, not predictions",
             hint="Score it first: python -m batch score.",
         )
-    decision = manifest.model.decision
-    predictions = (
-        table
-        for part in manifest.parts
-        for table in read_predictions(folder.file(part.file), on, decision, values_in(part.file))
-    )
     rejections = (
         table for part in manifest.rejected for table in read_rejections(folder.file(part.file), on)
     )
-    return predictions, rejections
+    return predictions_in(folder, manifest, on), rejections
 
 
-def _predictions_on(topic: str, on: JoinColumn, kafka: KafkaSettings) -> Iterator[pa.Table]:
+def predictions_in(folder: Folder, manifest: Predictions, on: JoinColumn) -> Iterator[pa.Table]:
+    """The predictions of a batch run as columns of PREDICTIONS.
+
+    Args:
+        folder: Where they are.
+        manifest: Its manifest.
+        on: The column to join by.
+
+    Raises:
+        InputError: A part cannot be read, or holds something else.
+    """
+    decision = manifest.model.decision
+    for part in manifest.parts:
+        yield from read_predictions(folder.file(part.file), on, decision, values_in(part.file))
+
+
+def predictions_on(topic: str, on: JoinColumn, kafka: KafkaSettings) -> Iterator[pa.Table]:
+    """The predictions on a topic as columns of PREDICTIONS.
+
+    Args:
+        topic: The topic.
+        on: The field to join by.
+        kafka: Where the brokers are.
+
+    Raises:
+        TandemError: The topic cannot be read, or holds something else.
+    """
     decoder = PredictionDecoder(on)
     for columns in read_to_end(kafka, topic):
         name = f"topic {topic!r}, partition {columns.partition}, from offset {columns.offsets[0]} on"

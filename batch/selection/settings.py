@@ -15,8 +15,8 @@ from shared.sampling import Sample
 from shared.settings import CommandSettings
 
 
-class SelectionSettings(CommandSettings):
-    """What to score of the inputs, and in which shape to write it."""
+class RowsSettings(CommandSettings):
+    """Which rows of the inputs are meant."""
 
     where: str | None = Field(
         None,
@@ -30,6 +30,11 @@ class SelectionSettings(CommandSettings):
         "rows every time.",
     )
     seed: int = Field(0, description="Another one draws another sample.")
+
+
+class SelectionSettings(RowsSettings):
+    """What to score of the inputs, and in which shape to write it."""
+
     limit: int | None = Field(
         None, ge=1, description="Score so many rows at most: the first, in the order of the inputs."
     )
