@@ -107,7 +107,7 @@ def bits_of(score: float) -> str:
 
 def text_of(value: object) -> str:
     """A value for people, cut when it is long."""
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    shown = value if isinstance(value, str | bytes) else json.dumps(value, ensure_ascii=False)
     return visible(shown, _MOST_TEXT)
 
 

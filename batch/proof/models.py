@@ -53,22 +53,15 @@ class Models:
         """The one that was named first."""
         return next(iter(self._models.values()))
 
-    def predictor(self, model_id: str, short_sha256: str, explain: int | None = None) -> Predictor | None:
+    def predictor(self, model: Model, explain: int | None = None) -> Predictor:
         """What scores as the stream did.
 
         Args:
-            model_id: `name@version`.
-            short_sha256: The first 12 hex digits of its digest.
+            model: One of these.
             explain: How many contributions its predictions have; None: none. A model whose kind has none is
                 not explained: predictions that have some are not its own.
-
-        Returns:
-            None when the model is not at hand.
         """
-        model = self.model(model_id, short_sha256)
-        if model is None:
-            return None
-        key = (model_id, short_sha256, explain)
+        key = (model.id, model.short_sha256, explain)
         if key not in self._predictors:
             self._predictors[key] = _predictor(model, explain)
         return self._predictors[key]

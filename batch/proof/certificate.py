@@ -1,0 +1,114 @@
+"""The certificate: an id of what was proved, which any other proof of the same data gives again.
+
+Each partition has a digest over its events and answers, by offset, and of an event by kind and place: the
+offset, key, bytes and class of each event; the offset, kind, model, value and reason of each answer, and what
+a dead letter without bytes says of them. Each of these columns has a sha256 of its own, fed with the lengths
+of the texts (-1 for none) and with the texts themselves as they come, so that how the work was divided leaves
+no trace; the digest is the sha256 of all of them.
+
+Where an answer stands and when it was written is not in it: a stream that is run again over the same events
+writes the same values elsewhere, and is proved by the same digest. The classes are: whatever a proof finds
+changes it, the order of answers and the sample included.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.proof.judged import Judged
+from batch.proof.result import PartitionLedger
+
+#: Of the form of a certificate: another form gives other ids.
+FORM: Final = "tandem proof 1"
+_HEX: Final = 32
+_OF_EVENTS: Final = ("offset", "key", "value")
+_CLASS: Final = "class"
+_OF_ANSWERS: Final = ("offset", "kind", "model", "model_sha256", "value", "reason", "bytes", "sha256")
+
+
+class PartitionDigest:
+    """The digest of a partition, window by window."""
+
+    def __init__(self) -> None:
+        self._events = {name: _ColumnDigest() for name in (*_OF_EVENTS, _CLASS)}
+        self._answers = {name: _ColumnDigest() for name in _OF_ANSWERS}
+
+    def add(self, judged: Judged) -> None:
+        """Takes in the next window."""
+        window = judged.matched.window
+        for name in _OF_EVENTS:
+            self._events[name].add(window.events.column(name))
+        self._events[_CLASS].add_integers(judged.codes.astype(np.int64))
+        for name in _OF_ANSWERS:
+            self._answers[name].add(window.answers.column(name))
+
+    def hexdigest(self) -> str:
+        """64 hex digits."""
+        sides = {"events": self._events, "answers": self._answers}
+        return _sha256(
+            {
+                side: {name: column.hexdigests() for name, column in columns.items()}
+                for side, columns in sides.items()
+            }
+        )
+
+
+class _ColumnDigest:
+    """The digests of a column: of its integers or lengths, and of its texts."""
+
+    def __init__(self) -> None:
+        self._integers, self._texts = hashlib.sha256(), hashlib.sha256()
+
+    def add(self, column: pa.ChunkedArray) -> None:
+        for chunk in column.chunks:
+            if pa.types.is_integer(chunk.type):
+                self.add_integers(_with_none(chunk.cast(pa.int64())))
+            else:
+                texts = chunk.cast(pa.large_binary())
+                self.add_integers(_with_none(pc.binary_length(texts)))
+                self._texts.update(_bytes_of(texts.drop_null()))
+
+    def add_integers(self, integers: npt.NDArray[np.int64]) -> None:
+        self._integers.update(integers.astype("<i8").tobytes())
+
+    def hexdigests(self) -> list[str]:
+        return [self._integers.hexdigest(), self._texts.hexdigest()]
+
+
+def certificate(facts: Mapping[str, Any], ledger: Iterable[PartitionLedger]) -> str:
+    """The id of a proof.
+
+    Args:
+        facts: What was proved, as JSON has it: no clock, path or setting of this run.
+        ledger: The books, with the digest of each partition; what a partition was found to hold is in them.
+
+    Returns:
+        32 hex digits.
+    """
+    partitions = [book.model_dump(mode="json") for book in sorted(ledger, key=lambda book: book.partition)]
+    return _sha256({"form": FORM, **facts, "partitions": partitions})[:_HEX]
+
+
+def _sha256(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_none(column: pa.Array) -> npt.NDArray[np.int64]:
+    found: npt.NDArray[np.int64] = pc.fill_null(column, -1).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _bytes_of(texts: pa.LargeBinaryArray) -> memoryview:
+    """The texts of an array without nulls, one after the other as they lie in memory."""
+    if not len(texts):
+        return memoryview(b"")
+    _, offsets, content = texts.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    return memoryview(content)[int(bounds[0]) : int(bounds[-1])]
