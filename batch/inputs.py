@@ -35,14 +35,38 @@ def sources_of(
     files = [text for text in stored if text not in snapshots]
     found: list[Scorable] = [] if wish is None else [DatabaseRows(wish, reading)]
     for text in snapshots:
-        parts = sources_of_snapshot(Path(text), predictor, reading.batch_rows)
-        places = {source.place for source in found}
-        if again := next((part.place for part in parts if part.place in places), None):
-            raise InputError(
-                f"{text}: another of the snapshots holds {again} too",
-                hint="Score them one by one: the same event must not be scored twice in one run.",
-            )
-        found += parts
+        found += sources_of_snapshot(Path(text), predictor, reading.batch_rows)
     found += [FileRows(source, reading) for source in find_sources(files)]
     lakes = [open_lake(text) for text in inputs if is_lake(text)]
-    return [*found, *sources_of_lakes(lakes, reading, {source.name for source in found})]
+    found += sources_of_lakes(lakes, reading)
+    check_places(found)
+    return found
+
+
+def check_places(sources: Sequence[Scorable]) -> None:
+    """Sees that no position can stand for two rows of a run.
+
+    Args:
+        sources: All that a run reads. A table of a database must be checked before: until then its name is
+            what the user calls it.
+
+    Raises:
+        InputError: Two of them would give rows of one position.
+    """
+    taken: dict[str, Scorable] = {}
+    for source in sources:
+        other = taken.setdefault(source.place, source)
+        if other is not source and (source.snapshot is None or source.snapshot != other.snapshot):
+            raise _again(source.place)
+    # A row id may be a text with a slash; nothing else that follows a place is.
+    for table in (source for source in sources if not source.resumable):
+        if place := next((place for place in taken if place.startswith(f"{table.place}/")), None):
+            raise _again(place)
+
+
+def _again(place: str) -> InputError:
+    return InputError(
+        f"{place}: another input holds rows of this name too",
+        hint="Score them one by one, or give the rows of a database another --name: the same position must"
+        " not stand for two rows of a run.",
+    )

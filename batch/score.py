@@ -15,7 +15,7 @@ from batch.destinations import Destination
 from batch.destinations.settings import DeliverySettings, told
 from batch.dry_run import plan_of, try_inputs
 from batch.folder import Folder, folder_at
-from batch.inputs import sources_of
+from batch.inputs import check_places, sources_of
 from batch.job import Job
 from batch.lakes import is_lake, open_lake
 from batch.manifest import Counts, Predictions, settings_of
@@ -186,6 +186,7 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
     sources = _sources(settings, predictor, selection)
     for source in sources:
         source.check(predictor)
+    check_places(sources)
     job = _job(settings, output, predictor, sources, selection)
     if destination is not None:
         _check_no_folders(settings, destination)
@@ -234,6 +235,7 @@ def dry_run(settings: ScoreSettings) -> int:
             f"{len(sources) - len(usable):,} of {len(sources):,} inputs cannot be scored",
             hint="The plan says why of each: mend them, or leave them out.",
         )
+    check_places(usable)
     return ExitCode.DONE
 
 

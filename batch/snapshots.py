@@ -129,7 +129,7 @@ class SnapshotRows(RecordRows, StoredRows):
     ) -> None:
         self.file, self.name = LocalFile(folder / part.file), part.file
         self.place = f"{topic}/{part.partition}"
-        self.sha256 = part.sha256
+        self.sha256, self.snapshot = part.sha256, folder
         self.format, self.by_events = "parquet", parsed_for is None
         self.parsed_for, self._batch_rows = parsed_for, batch_rows
 

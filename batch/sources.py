@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -65,6 +66,7 @@ class Scorable(ABC):
         by_events: Whether its rows are JSON events, which Python reads and not Arrow.
         shape: What its rows consist of: sources of one shape may share a part.
         raw: Whether its original rows end with the column RAW, the bytes of those that have no columns.
+        snapshot: The snapshot that it is a part of: only parts of one may have the same place.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Scorable(ABC):
     by_events: bool = False
     shape: tuple[str, ...] = ()
     raw: bool = False
+    snapshot: Path | None = None
 
     @abstractmethod
     def check(self, predictor: Predictor) -> None:

@@ -177,11 +177,17 @@ class DatabaseTable(Destination):
             session.load(name, schema, all_rows)
 
     def _check_count(self, session: Session, folder: Path, scored: int) -> None:
-        ((loaded,),) = session.rows(f"select count(*) from {_STAGED}")  # noqa: S608 - a name of our own
+        ((loaded, known),) = session.rows(f"select count(*), count(distinct {KEY}) from {_STAGED}")  # noqa: S608 - our own names
         if loaded != scored:
             raise InputError(
                 f"{folder}: the parts hold {loaded:,} predictions, and {MANIFEST_FILE} tells of {scored:,}",
                 hint="Nothing was delivered. Make the folder anew.",
+            )
+        if known != loaded:
+            raise InputError(
+                f"{folder}: {loaded - known:,} predictions have the prediction_id of another one",
+                hint="Nothing was delivered. Score the inputs one by one: each row must have its own"
+                " position.",
             )
 
     def _take_over(self, session: Session, tables: Tables) -> int:

@@ -1,7 +1,7 @@
 """The rows of a table of a lake as what is scored: one source a data file, in the order of their paths."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -23,18 +23,15 @@ _GONE: Final = (
 )
 
 
-def sources_of_lakes(
-    lakes: Iterable[Lake], reading: Reading, names: Collection[str] = ()
-) -> list["LakeRows"]:
+def sources_of_lakes(lakes: Iterable[Lake], reading: Reading) -> list["LakeRows"]:
     """The data files of tables.
 
     Args:
         lakes: The tables.
         reading: How their columns are read.
-        names: What other sources of the run are known by.
 
     Raises:
-        InputError: A table has no files, or its rows would be known by the same positions as others'.
+        InputError: A table has no files.
     """
     found: list[LakeRows] = []
     for lake in lakes:
@@ -42,13 +39,7 @@ def sources_of_lakes(
             raise InputError(
                 f"{lake.address}: the table has no rows", hint="Score it once something is written to it."
             )
-        sources = [LakeRows(lake, file, reading) for file in lake.files]
-        if again := {source.name for source in sources} & {*names, *(source.name for source in found)}:
-            raise InputError(
-                f"{lake.address}: another input holds {min(again)} too",
-                hint="Score them one by one: the same position must not stand for two rows of a run.",
-            )
-        found += sources
+        found += [LakeRows(lake, file, reading) for file in lake.files]
     return found
 
 

@@ -145,6 +145,20 @@ def test_a_folder_that_holds_fewer_predictions_than_it_says_is_not_delivered(
         destination.deliver(folder, manifest)
 
 
+def test_a_folder_in_which_two_predictions_have_one_id_is_not_delivered(
+    tmp_path: Path, model: Path, database: Path
+) -> None:
+    manifest = scored(model, folder := tmp_path / "scored")
+    (part,) = manifest.parts
+    rows = pq.read_table(folder / part.file)
+    pq.write_table(pa.concat_tables([rows.slice(0, 3), rows.slice(0, 1)]), folder / part.file)
+    destination = destination_of(Target(address(database), "predictions"))
+    assert destination is not None
+    with pytest.raises(InputError, match="1 predictions have the prediction_id of another one"):
+        destination.deliver(folder, manifest)
+    assert rows_in(database, "select name from sqlite_master") == []
+
+
 def check(database: Path, model: Path, table: str = "predictions") -> None:
     destination = destination_of(Target(address(database), table))
     assert destination is not None

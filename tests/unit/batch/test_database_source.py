@@ -16,7 +16,7 @@ from batch.databases import session as sessions
 from batch.databases.address import Address
 from batch.databases.relation import Wish
 from batch.sources import FileRows, Reading, Scorable
-from shared.errors import ConfigurationError, InputError, TandemError
+from shared.errors import ConfigurationError, ExitCode, InputError, TandemError
 from shared.files import find_sources
 from shared.predict import Predictor
 from tests.support.models import linear_model, threshold_model
@@ -376,3 +376,42 @@ def test_options_that_do_not_go_together_are_refused(
     given = ["score", str(tmp_path / "in.csv"), "--model", str(model), *output, *arguments]
     assert main(given) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("rows.csv", ["--name", "rows.csv"]),
+        # Its row ids may be texts, one of them b.csv/1.
+        ("a/b.csv", ["--name", "a"]),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_rows_of_a_table_and_of_a_file_have_no_position_in_common(
+    tmp_path: Path,
+    customers: Path,
+    model: Path,
+    file: str,
+    name: list[str],
+    more: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "in" / file).parent.mkdir(parents=True)
+    (tmp_path / "in" / file).write_text("customer_id,feature\n1,0.5\n")
+    given = ["score", address(customers), str(tmp_path / "in"), "--table", "customers", *name, *more]
+    arguments = [*given, "--model", str(model), "--output", str(tmp_path / "out")]
+    assert main(arguments) == ExitCode.UNREADABLE
+    assert f"{file}: another input holds rows of this name too" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_name_of_a_table_is_known_once_it_is_looked_at(
+    tmp_path: Path, customers: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SQLite finds a table in any case; its rows are known by its own name."""
+    run(customers, 'alter table customers rename to "Rows.csv"')
+    (tmp_path / "Rows.csv").write_text("customer_id,feature\n1,0.5\n")
+    given = ["score", address(customers), str(tmp_path / "Rows.csv"), "--table", "rows.CSV"]
+    arguments = [*given, "--model", str(model), "--output", str(tmp_path / "out")]
+    assert main(arguments) == ExitCode.UNREADABLE
+    assert "Rows.csv: another input holds rows of this name too" in capsys.readouterr().err

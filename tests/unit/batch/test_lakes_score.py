@@ -146,7 +146,11 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
     lake.write("rows", ROWS)
     source, target = lake.address("rows"), lake.address("scored")
     cases = (
-        ((source, source, "--output", tmp_path / "out"), ExitCode.UNREADABLE, "another input holds"),
+        (
+            (source, source, "--output", tmp_path / "out"),
+            ExitCode.UNREADABLE,
+            "another input holds rows of this name",
+        ),
         ((f"{source}other", "--output", tmp_path / "out"), ExitCode.UNREADABLE, "there is no"),
         ((source, "--output", f"{target}@1"), ExitCode.USAGE, "only"),
         ((source, "--output", target, "--output-table", "x"), ExitCode.USAGE, "names the table already"),

@@ -222,7 +222,7 @@ def test_two_snapshots_of_one_topic_are_refused(
     one, two = (write_snapshot(tmp_path / name, model) for name in ("one", "two"))
     arguments = ["--model", str(model), "--output", str(tmp_path / "out")]
     assert main(["score", str(one), str(two), *arguments]) == ExitCode.UNREADABLE
-    assert "another of the snapshots holds customers/0 too" in capsys.readouterr().err
+    assert "customers/0: another input holds rows of this name too" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("parsed", [True, False])
