@@ -19,7 +19,6 @@ import msgspec
 from shared.dead_letters import Origin, Told
 from shared.deadline import Deadline
 from shared.errors import InputError
-from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import Extent, extents, read_to_end
 from shared.kafka.topics import describe_topics
@@ -99,6 +98,13 @@ class Replayed:
         ).fetchone()
         return None if found is None else msgspec.json.decode(found[0], type=Entry)
 
+    def knows(self, position: str) -> bool:
+        """Whether an event of a position, `topic/partition/offset`, was ever replayed."""
+        # "A" is the character after "@", which ends the position.
+        bounds = (f"{position}@".encode(), f"{position}A".encode())
+        found = self._entries.execute("SELECT 1 FROM entry WHERE key >= ? AND key < ? LIMIT 1", bounds)
+        return found.fetchone() is not None
+
     def standing(self, told: Told) -> Standing:
         """What became of a letter."""
         entry = self.newest(told.origin)
@@ -140,7 +146,7 @@ class ReplayLog:
             for partition, extent in held.items()
         }
         for columns in read_to_end(self._settings, self.topic, new):
-            self.replayed.enter(_entries_of(columns))
+            self.replayed.enter(entries_of(columns.values, columns.topic, columns.partition))
         self._upto = {partition: extent.end for partition, extent in held.items()}
 
 
@@ -156,11 +162,21 @@ def read_log(settings: KafkaSettings, topic: str) -> ReplayLog:
     return log
 
 
-def _entries_of(columns: RecordColumns) -> list[Entry]:
+def entries_of(values: Iterable[bytes | None], topic: str, partition: int) -> list[Entry]:
+    """The entries that records of a log hold.
+
+    Args:
+        values: The records' values.
+        topic: The log's topic, for the message.
+        partition: Its partition.
+
+    Raises:
+        InputError: They are something else.
+    """
     try:
-        return [msgspec.json.decode(value or b"", type=Entry) for value in columns.values]
+        return [msgspec.json.decode(value or b"", type=Entry) for value in values]
     except msgspec.MsgspecError as error:
         raise InputError(
-            f"topic {columns.topic!r}, partition {columns.partition} is no log of replays: {error}",
+            f"topic {topic!r}, partition {partition} is no log of replays: {error}",
             hint="Name the one that belongs to the dead letters, with --replay-topic.",
         ) from error

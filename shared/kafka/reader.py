@@ -324,6 +324,17 @@ class Reader:
             found = self._consumer.end_offsets(self._tps(), timeout_ms=self._timeout_ms)
         return {tp.partition: int(offset) for tp, offset in found.items()}
 
+    def offsets_from(self, timestamp: int) -> dict[int, int | None]:
+        """The first offset of each assigned partition whose record is of then or later; None where none is.
+
+        Args:
+            timestamp: Milliseconds since the epoch.
+        """
+        asked = dict.fromkeys(self._tps(), max(0, timestamp))
+        with translated("looking up a time"):
+            found = self._consumer.offsets_for_times(asked, timeout_ms=self._timeout_ms)
+        return {tp.partition: None if at is None else int(at.offset) for tp, at in found.items()}
+
     def caught_up(self, timeout: float) -> bool:
         """Whether all that the assigned partitions hold now has been read.
 

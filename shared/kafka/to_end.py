@@ -3,6 +3,7 @@
 import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shared.deadline import Deadline
@@ -10,7 +11,7 @@ from shared.errors import InputError, StalledError
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings, wait_for_broker
 from shared.kafka.errors import RecoverableError
-from shared.kafka.reader import Reader
+from shared.kafka.reader import Isolation, Reader
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +32,70 @@ def extents(settings: KafkaSettings, topic: str) -> dict[int, Extent]:
         ConfigurationError: There is no such topic.
     """
     wait_for_broker(settings, Deadline.after(settings.broker_timeout))
-    reader = Reader(settings, topic, group=None)
+    with _reading(settings, topic) as reader:
+        return _extents(reader)
+
+
+def settled_extents(settings: KafkaSettings, topic: str) -> dict[int, Extent]:
+    """Like `extents`, with all that was written by any transaction that is known to have committed.
+
+    A commit reaches the partitions of a transaction one after the other: a group's offsets, or another
+    topic, may show it before this one does. So those that are open here now are waited for.
+
+    Raises:
+        StalledError: One does not end for as long as the broker may take.
+        BrokerUnreachableError: No broker answers.
+        ConfigurationError: There is no such topic.
+    """
+    deadline = Deadline.after(settings.broker_timeout)
+    wait_for_broker(settings, deadline)
+    with _reading(settings, topic, "read_uncommitted") as reader:
+        written = reader.end_offsets()
+    with _reading(settings, topic) as reader:
+        while True:
+            found = _extents(reader)
+            waiting = [p for p, extent in found.items() if extent.end < written[p]]
+            if not waiting:
+                return found
+            if deadline.passed:
+                raise StalledError(
+                    f"A transaction on topic {topic!r}, partition {waiting[0]} did not end within"
+                    f" {settings.broker_timeout:g} s.",
+                    hint="`python -m consumer status` shows open transactions; wait longer with"
+                    " --broker-timeout.",
+                )
+            deadline.pause(0.05)
+
+
+def offsets_from(settings: KafkaSettings, topic: str, timestamp: int) -> dict[int, int | None]:
+    """The first offset of each partition whose record is of a time or later; None where there is none.
+
+    Args:
+        settings: Where the brokers are.
+        topic: The topic.
+        timestamp: Milliseconds since the epoch.
+
+    Raises:
+        ConfigurationError: There is no such topic.
+        TandemError: The broker does not answer.
+    """
+    with _reading(settings, topic) as reader:
+        return reader.offsets_from(timestamp)
+
+
+@contextmanager
+def _reading(
+    settings: KafkaSettings, topic: str, isolation: Isolation = "read_committed"
+) -> Iterator[Reader]:
+    reader = Reader(settings, topic, group=None, isolation=isolation)
     try:
-        starts, ends = reader.beginning_offsets(), reader.end_offsets()
+        yield reader
     finally:
         reader.close(Deadline.after(settings.broker_timeout))
+
+
+def _extents(reader: Reader) -> dict[int, Extent]:
+    starts, ends = reader.beginning_offsets(), reader.end_offsets()
     return {
         partition: Extent(start, max(start, ends[partition])) for partition, start in sorted(starts.items())
     }
