@@ -95,16 +95,17 @@ def events_in(sample: Sequence[Piece], predictor: Predictor) -> list[bytes | Non
     return list(chain.from_iterable(_events_of(piece, predictor) for piece in sample))
 
 
-def start_of_run(model: Path) -> Start:
+def start_of_run(model: Path, predictor: Predictor) -> Start:
     """What it takes to start `python -m batch score`, load the model, and score one row.
 
     Args:
         model: The model's directory.
+        predictor: That model, loaded.
 
     Raises:
         TandemError: The run failed.
     """
-    golden = Predictor.load(model).model.declaration.golden[0].event
+    golden = predictor.model.declaration.golden[0].event
     with TemporaryDirectory(prefix="tandem-") as name:
         row = Path(name, "row.ndjson")
         row.write_bytes(json.dumps(golden).encode() + b"\n")

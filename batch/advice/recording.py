@@ -58,6 +58,7 @@ class Recorded:
         rejected: How many of them were rejected.
         timeless: How many were scored, yet nothing says when they happened.
         sample: Some of them.
+        topics: The topics whose records they are, when they are.
         positions: Where each scored event with a record stands, as `position_key` has it, ascending; empty
             unless they were asked for.
         stamped: The timestamp of each of these records.
@@ -68,6 +69,7 @@ class Recorded:
     rejected: int
     timeless: int
     sample: Sequence[Piece]
+    topics: frozenset[str]
     positions: npt.NDArray[np.int64]
     stamped: Times
 
@@ -133,6 +135,7 @@ class _Recorder:
         self._sample: list[Piece] = []
         self._read = self._rejected = self._timeless = self._sampled = 0
         self._source = ""
+        self._topics: set[str] = set()
 
     def add(self, source: Scorable, chunk: Chunk) -> None:
         """Scores a chunk."""
@@ -155,8 +158,9 @@ class _Recorder:
         self._times.append(times[timed])
         self._decisions.append(outcome.decisions[timed])
         if self._positions and records:
-            partition = int(source.place.rpartition("/")[2])
-            self._keys.append(position_key(partition, source.numbers(chunk)[rows]))
+            topic, _, partition = source.place.rpartition("/")
+            self._topics.add(topic)
+            self._keys.append(position_key(int(partition), source.numbers(chunk)[rows]))
             self._stamped.append(record_times(chunk, rows))
 
     def recorded(self) -> Recorded:
@@ -172,6 +176,7 @@ class _Recorder:
             self._rejected,
             self._timeless,
             self._sample,
+            frozenset(self._topics),
             keys[order],
             stamped[order],
         )

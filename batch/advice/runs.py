@@ -2,9 +2,8 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +77,7 @@ class Daily(Runs):
 
     period = 86_400_000
 
-    def __init__(self, at: time, zone: ZoneInfo, first: int, last: int) -> None:
+    def __init__(self, at: time, zone: tzinfo, first: int, last: int) -> None:
         day = (datetime.fromtimestamp(first / 1_000, UTC) - 3 * _DAY).date()
         end = (datetime.fromtimestamp(last / 1_000, UTC) + 3 * _DAY).date()
         moments = []

@@ -1,0 +1,168 @@
+"""Which cadence to take: the cheapest whose share of stale uses is tolerated. In words, with the figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from batch.advice.result import CadenceResult
+from shared.durations import told
+
+#: The name of the cadence that is none.
+REAL_TIME: Final = "real time"
+_PHRASES: Final = {REAL_TIME: "in real time", "hourly": "every hour", "nightly": "every night"}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a recommendation is made from.
+
+    Attributes:
+        cadences: Those of which the recording can tell; real time is the first.
+        tolerated: The share of stale uses that the user accepts.
+        seconds: From the first event to the last.
+        events: Events of the customers that were looked at.
+        customers: These customers.
+        per_day: All events, a day.
+        measured: Whether real time's latency was.
+    """
+
+    cadences: Sequence[CadenceResult]
+    tolerated: float
+    seconds: float
+    events: int
+    customers: int
+    per_day: float
+    measured: bool
+
+
+def choose(facts: Facts) -> CadenceResult:
+    """The cheapest cadence that is tolerated; of two that cost the same, the one with fewer stale uses."""
+    tolerated = [cadence for cadence in facts.cadences if cadence.stale_share <= facts.tolerated]
+    return min(tolerated, key=lambda cadence: (cadence.billed_seconds_per_day, cadence.stale_share))
+
+
+def recommendation(facts: Facts) -> str:
+    """The recommendation as one sentence, with the figures that decide."""
+    best = choose(facts)
+    batches = [cadence for cadence in facts.cadences if cadence.period]
+    if best.period:
+        return _for_batch(best, facts)
+    if not batches:
+        return (
+            f"Score in real time, for now: a recording of {told(facts.seconds)} is too short to tell what any"
+            " batch would do."
+        )
+    cost = f"{figure(best.billed_seconds_per_day)} core seconds a day"
+    freshest = min(batches, key=lambda cadence: cadence.stale_share)
+    if freshest.stale_share > facts.tolerated:
+        return (
+            f"Score in real time, for {cost}: {_phrase(freshest)}, which is the best that a batch does,"
+            f" {percent(freshest.stale_share)} of uses had another decision than their own or none, and"
+            f" {percent(facts.tolerated)} is tolerated."
+        )
+    cheapest = min(batches, key=lambda cadence: cadence.billed_seconds_per_day)
+    return (
+        f"Score in real time: no batch that is tolerated costs less than its {cost}"
+        f" ({cheapest.name} {figure(cheapest.billed_seconds_per_day)})."
+    )
+
+
+def reasons(facts: Facts) -> list[str]:
+    """The figures behind it, a sentence each."""
+    each = facts.events / facts.customers
+    recorded = (
+        f"{facts.events:,} events of {facts.customers:,} customers in {told(facts.seconds)}:"
+        f" {figure(facts.per_day)} events a day, {figure(each)} of each customer."
+    )
+    found = [recorded, _of_changes(facts)]
+    if facts.events == facts.customers:
+        found.append(
+            "Each customer came only once: a batch that scores what has come has no decision of any of them."
+        )
+    found += [_of_batch(cadence) for cadence in facts.cadences if cadence.period]
+    found.append(_of_real_time(facts))
+    return found
+
+
+def percent(share: float) -> str:
+    """A share for people, with two digits that count."""
+    if 0 < share < 0.0001:
+        return "less than 0.01 %"
+    value = 100 * share
+    return f"{value:.0f} %" if value in (0, 100) else f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
+
+
+def figure(value: float) -> str:
+    """A number for people, with two digits that count at least."""
+    return f"{value:,.0f}" if value >= 10 or not value else f"{value:.2g}"
+
+
+def _phrase(cadence: CadenceResult) -> str:
+    return _PHRASES.get(cadence.name, cadence.name)
+
+
+def _for_batch(best: CadenceResult, facts: Facts) -> str:
+    stream = facts.cadences[0]
+    failing = [
+        f"{cadence.name} {percent(cadence.stale_share)}"
+        for cadence in facts.cadences
+        if cadence.stale_share > facts.tolerated
+        and cadence.billed_seconds_per_day <= best.billed_seconds_per_day
+    ]
+    beside = f" ({', '.join(failing)})" if failing else ""
+    held = stream.reserved_seconds_per_day >= stream.cpu_seconds_per_day
+    against = f"{figure(stream.billed_seconds_per_day)} that real time {'reserves' if held else 'takes'}"
+    prices = ""
+    if best.price_per_day is not None and stream.price_per_day is not None:
+        prices = f", a price of {best.price_per_day:.2g} against {stream.price_per_day:.2g}"
+    return (
+        f"Score {_phrase(best)}: {percent(best.stale_share)} of uses had another decision than real time's,"
+        f" or none{beside}, for {figure(best.billed_seconds_per_day)} CPU seconds a day against"
+        f" {against}{prices}."
+    )
+
+
+def _of_changes(facts: Facts) -> str:
+    changed = facts.cadences[0].changed_customers
+    if not changed:
+        return "No customer's decision changed: a decision once made was never stale."
+    noun = "customer" if changed == 1 else "customers"
+    return f"The decision of {changed:,} {noun} changed at least once ({percent(changed / facts.customers)})."
+
+
+def _of_batch(cadence: CadenceResult) -> str:
+    uses = cadence.uses
+    shares = (
+        f"another decision than the event's own was in force at {percent(cadence.stale / uses)} of"
+        f" {uses:,} uses, and none at {percent(cadence.without / uses)}"
+    )
+    parts = [shares]
+    if cadence.without < uses:
+        parts.append(
+            f"in use it was {told(cadence.age.p50)} old at the median, {told(cadence.age.p99)} at the 99th"
+            " percentile"
+        )
+    if cadence.standing is not None:
+        parts.append(
+            f"a stale one stood for {told(cadence.standing.p50)} at the median, up to"
+            f" {told(cadence.standing.largest)}"
+        )
+    if cadence.missed:
+        noun = "change was" if cadence.missed == 1 else "changes were"
+        parts.append(f"{cadence.missed:,} {noun} over before the next run")
+    name = cadence.name[0].upper() + cadence.name[1:]
+    return f"{name}: {'; '.join(parts)}."
+
+
+def _of_real_time(facts: Facts) -> str:
+    stream = facts.cadences[0]
+    late = (
+        f"a decision came {told(stream.age.p50)} after its event at the median, {told(stream.age.p99)} at the"
+        " 99th percentile"
+        if facts.measured
+        else "each event has its own decision"
+    )
+    return (
+        f"Real time: {late}; it uses {figure(stream.cpu_seconds_per_day)} CPU seconds a day of"
+        f" {figure(stream.reserved_seconds_per_day)} that are held for it."
+    )

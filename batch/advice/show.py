@@ -1,0 +1,75 @@
+"""An advice for people, on a terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from batch.advice.recommend import figure, percent
+from batch.advice.result import Advice, CadenceResult
+from batch.proof.result import Histogram
+from shared.durations import told
+
+# The longest line of the table, in characters.
+_WIDEST = 1_000
+
+
+def show(advice: Advice, console: Console | None = None) -> None:
+    """Prints an advice: the cadences, the recommendation, and the figures behind it.
+
+    Args:
+        advice: The advice.
+        console: Where to; standard output unless given.
+    """
+    console = console or Console(highlight=False)
+    about = f"{advice.source}: {advice.events:,} events of {advice.customers:,} customers, {advice.model}"
+    console.print(Text(about, style="dim"), soft_wrap=True)
+    table = _table(advice)
+    # Cut off by nothing: where lines are too long for the terminal, that wraps them.
+    wide = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+    console.width = max(console.width, wide)
+    console.print(table)
+    console.print()
+    console.print(Text(advice.recommendation, style="bold"), soft_wrap=True)
+    for sentence in advice.reasons:
+        console.print(Text(f"- {sentence}"), soft_wrap=True)
+    for sentence in advice.notes:
+        console.print(Text(f"- {sentence}", style="dim"), soft_wrap=True)
+
+
+def _table(advice: Advice) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cadence")
+    for column in ("uses", "stale", "without", "age p50", "age p99", "stood p50", "stood p99", "missed"):
+        table.add_column(column, justify="right")
+    for column in ("runs", "CPU s/million", "CPU s/day", "held/day"):
+        table.add_column(column, justify="right")
+    if advice.price is not None:
+        table.add_column("price/day", justify="right")
+    for cadence in advice.cadences:
+        best = cadence.name == advice.recommended
+        table.add_row(*_cells(cadence, advice), style="bold green" if best else "")
+    return table
+
+
+def _cells(cadence: CadenceResult, advice: Advice) -> list[Text]:
+    uses = max(1, cadence.uses)
+    cells = [
+        cadence.name,
+        f"{cadence.uses:,}",
+        percent(cadence.stale / uses),
+        percent(cadence.without / uses),
+        *_spread(cadence.age if sum(cadence.age.counts) else None),
+        *_spread(cadence.standing),
+        f"{cadence.missed:,}",
+        f"{cadence.runs:,}" if cadence.period else "-",
+        figure(cadence.cpu_seconds_per_million),
+        figure(cadence.cpu_seconds_per_day),
+        figure(cadence.reserved_seconds_per_day) if cadence.reserved_seconds_per_day else "-",
+    ]
+    if advice.price is not None:
+        cells.append("-" if cadence.price_per_day is None else f"{cadence.price_per_day:.3g}")
+    return [Text(cell) for cell in cells]
+
+
+def _spread(histogram: Histogram | None) -> tuple[str, str]:
+    return ("-", "-") if histogram is None else (told(histogram.p50), told(histogram.p99))
