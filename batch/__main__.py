@@ -16,6 +16,8 @@ def main(arguments: Sequence[str]) -> int:
         "deliver": (lazily("batch.deliver"), "bring the results of `score` to a table"),
         "export": (lazily("batch.export"), "write a snapshot of a topic to files"),
         "compare": (lazily("batch.compare"), "compare the predictions of the stream with those of a batch"),
+        "replay": (lazily("batch.replaying.command"), "score history with another model: what would flip"),
+        "advise": (lazily("batch.advice.command"), "say from recorded events: batch or real time"),
         "drift": (lazily("batch.drift"), "compare how inputs and scores are spread, to those before"),
         "model": (lazily("batch.model.command"), "import, certify, show, validate and list models"),
     }
