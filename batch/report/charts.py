@@ -26,12 +26,13 @@ _TICK_ROOM, _LETTER = 58.0, 7.4
 
 @dataclass(frozen=True, slots=True)
 class _Bucket:
-    """A bar of a histogram: from where to where it stands on the axis, and what it counts."""
+    """A bar of a histogram: from where to where it stands on the axis, what it counts, and of what range."""
 
     low: float
     high: float
     events: int
     label: str
+    zero: bool = False
 
 
 def both(chart: Callable[[str, float], Markup]) -> Markup:
@@ -68,18 +69,19 @@ def costs(name: str, advice: Advice) -> Markup:
 
 def _spread(name: str, histogram: Histogram, title: str, width: float) -> Markup:
     top, bottom, height = 46.0, 226.0, 282.0
-    buckets = _buckets(histogram)
-    axis = _axis(buckets, 46.0, width - 12.0)
+    logarithmic = _is_logarithmic([histogram])
+    buckets = _buckets(histogram, logarithmic=logarithmic)
+    axis = _axis(buckets, 46.0, width - 16.0, logarithmic=logarithmic)
     total = sum(histogram.counts)
     most = max(bucket.events for bucket in buckets) / total
     up = Scale(0.0, most * 1.06, bottom, top)
-    grid = [_level(level, up, 46.0, width - 12.0) for level in round_ticks(up, 4)]
+    grid = [_level(level, up, 46.0, width - 16.0) for level in round_ticks(up, 4)]
     bars = [_bar(bucket, bucket.events / total, axis, up, histogram.unit, total) for bucket in buckets]
     percentiles = _percentiles(histogram, axis, top, bottom)
     scale = "logarithmic axis" if axis.logarithmic else "linear axis"
     caption = element(
         "text", f"time, {scale}" if histogram.unit == "seconds" else f"{histogram.unit}, {scale}",
-        x=width - 12.0, y=height - 8, klass="unit end",
+        x=width - 16.0, y=height - 8, klass="unit end",
     )  # fmt: skip
     side = element("text", "share of events", x=0, y=14, klass="unit")
     description = (
@@ -96,23 +98,27 @@ def _spread(name: str, histogram: Histogram, title: str, width: float) -> Markup
 def _ages(name: str, cadences: Sequence[CadenceResult], title: str, width: float) -> Markup:
     narrow = width < WIDTHS["wide"]
     left, row, head = (8.0, 84.0, 30.0) if narrow else (150.0, 70.0, 12.0)
-    all_buckets = [_buckets(cadence.age) for cadence in cadences]
-    axis = _axis([bucket for buckets in all_buckets for bucket in buckets], left, width - 12.0)
+    logarithmic = _is_logarithmic([cadence.age for cadence in cadences])
+    rows = [_buckets(cadence.age, logarithmic=logarithmic) for cadence in cadences]
+    every = [bucket for buckets in rows for bucket in buckets]
+    axis = _axis(every, left, width - 16.0, logarithmic=logarithmic)
     bottom = row * len(cadences) + 6
-    ticks = _ticks(axis, bottom, "seconds", [bucket for buckets in all_buckets for bucket in buckets])
+    ticks = _ticks(axis, bottom, "seconds", every)
     parts: list[Markup] = [
         element("line", x1=axis.at(tick), x2=axis.at(tick), y1=4, y2=bottom, klass="grid")
-        for tick in _tick_values(axis, "seconds")
+        for tick in _tick_values(axis, "seconds", every)
     ]
-    for place, (cadence, buckets) in enumerate(zip(cadences, all_buckets, strict=True)):
+    for place, (cadence, buckets) in enumerate(zip(cadences, rows, strict=True)):
         floor = row * (place + 1)
         total = sum(cadence.age.counts) or 1
-        up = Scale(0.0, max((bucket.events for bucket in buckets), default=1) / total, floor, floor - row + head)
+        up = Scale(
+            0.0, max((bucket.events for bucket in buckets), default=1) / total, floor, floor - row + head
+        )
         parts += [_bar(bucket, bucket.events / total, axis, up, "seconds", total) for bucket in buckets]
-        parts.append(element("line", x1=left, x2=width - 12, y1=floor, y2=floor, klass="axis"))
+        parts.append(element("line", x1=left, x2=width - 16, y1=floor, y2=floor, klass="axis"))
         parts += _age_labels(cadence, floor, row, narrow=narrow)
     caption = element("text", "age, logarithmic axis" if axis.logarithmic else "age, linear axis",
-                      x=width - 12.0, y=bottom + 46, klass="unit end")  # fmt: skip
+                      x=width - 16.0, y=bottom + 46, klass="unit end")  # fmt: skip
     description = "; ".join(
         f"{cadence.name}: half of the decisions in use were {duration(cadence.age.p50)} old or younger, 99 of 100"
         f" {duration(cadence.age.p99)} or younger"
@@ -147,19 +153,21 @@ def _costs(name: str, advice: Advice, width: float) -> Markup:
     accepted = [
         element("rect", x=left, y=limit, width=width - 20.0 - left, height=bottom - limit, klass="accepted"),
         element("line", x1=left, x2=width - 20.0, y1=limit, y2=limit, klass="limit"),
-        element("text", f"accepted: {percent(advice.tolerated)}", x=width - 24.0, y=limit - 6, klass="label limit end"),
+        _limit_label(advice, costs, across, limit),
     ]  # fmt: skip
-    shown = [value for value in round_ticks(across, 6 if width > 400 else 3) if across.low <= value <= across.high]
+    shown = [
+        value for value in round_ticks(across, 6 if width > 400 else 3) if across.low <= value <= across.high
+    ]
     ticks = [
         tick
         for value in across.apart(shown, _TICK_ROOM)
         for tick in (
             element("line", x1=across.at(value), x2=across.at(value), y1=bottom, y2=bottom + 5, klass="axis"),
-            element("text", digits(value), x=across.at(value), y=bottom + 20, klass="tick middle"),
+            _tick_label(digits(value), across.at(value), bottom + 20, across.end),
         )
     ]
     scale = "logarithmic axis" if across.logarithmic else "linear axis"
-    unit = "price a day" if priced else "CPU seconds a day"
+    unit = "price a day" if priced else "CPU seconds held or used a day"
     axes = [
         element("line", x1=left, x2=width - 20, y1=bottom, y2=bottom, klass="axis"),
         element("text", f"{unit}, {scale}", x=width - 20, y=height - 10, klass="unit end"),
@@ -175,8 +183,19 @@ def _costs(name: str, advice: Advice, width: float) -> Markup:
 
 
 def cost_of(cadence: CadenceResult, *, priced: bool) -> float:
-    """What a cadence costs a day: its price, or its CPU seconds."""
-    return cadence.price_per_day if priced and cadence.price_per_day is not None else cadence.cpu_seconds_per_day
+    """What a cadence costs a day: its price, or the CPU seconds that are held or used for it."""
+    if priced and cadence.price_per_day is not None:
+        return cadence.price_per_day
+    return cadence.billed_seconds_per_day
+
+
+def _limit_label(advice: Advice, costs: Sequence[float], across: Scale, y: float) -> Markup:
+    """What is accepted, at that end of its line that is farther from any point."""
+    text = f"accepted: {percent(advice.tolerated)}"
+    places = [across.at(cost) for cost in costs]
+    if min(places) - across.start > across.end - max(places):
+        return element("text", text, x=across.start + 6, y=y - 6, klass="label limit")
+    return element("text", text, x=across.end - 4, y=y - 6, klass="label limit end")
 
 
 def _points(advice: Advice, costs: Sequence[float], across: Scale, up: Scale) -> list[Markup]:
@@ -190,7 +209,9 @@ def _points(advice: Advice, costs: Sequence[float], across: Scale, up: Scale) ->
         right = x + 14 + room < across.end
         begin = x + 14 if right else x - 14 - room
         line = y - 8 if y + 8 > up.start else y + 4
-        while any(begin < other[1] and other[0] < begin + room and abs(line - other[2]) < 17 for other in taken):
+        while any(
+            begin < other[1] and other[0] < begin + room and abs(line - other[2]) < 17 for other in taken
+        ):
             line -= 17
         taken.append((begin, begin + room, line))
         if best:
@@ -204,37 +225,47 @@ def _points(advice: Advice, costs: Sequence[float], across: Scale, up: Scale) ->
     return drawn
 
 
-def _buckets(histogram: Histogram) -> list[_Bucket]:
-    """The bars of a histogram, from the first that counts something to the last that does."""
-    bounds = histogram.bounds or [max(histogram.largest, 1.0)]
-    positive = [bound for bound in bounds if bound > 0]
-    first = positive[0] if positive else 1.0
-    step = positive[1] / first if len(positive) > 1 else 2.0
-    # Zero has no place on a logarithmic axis: the buckets that end at zero and begin there stand before it.
-    places = [bound if bound > 0 else first / step for bound in bounds]
-    low_end = (first / step if bounds[0] > 0 else first / step**2)
-    high_end = max(places[-1] * step, min(histogram.largest, places[-1] * step**2))
-    edges = [low_end, *places, high_end]
-    labels = _labels(histogram)
-    made = [
+def _buckets(histogram: Histogram, *, logarithmic: bool) -> list[_Bucket]:
+    """The bars of a histogram, from the first that counts something to the last that does.
+
+    On a logarithmic axis there is no place for zero: what is not above it has one bar before the others.
+    """
+    bounds = histogram.bounds
+    told = [measure(bound, histogram.unit) for bound in bounds]
+    labels = [f"up to {told[0]}", *(f"{low} to {high}" for low, high in pairwise(told)), f"above {told[-1]}"]
+    counts = histogram.counts
+    if logarithmic:
+        below = sum(bound <= 0 for bound in bounds)
+        bounds, labels = bounds[below:], labels[below:]
+        counts = [sum(counts[: below + 1]), *counts[below + 1 :]] if below == 0 else counts[below:]
+        step = bounds[1] / bounds[0]
+        edges = [
+            bounds[0] / step,
+            *bounds,
+            min(max(bounds[-1] * step, histogram.largest), bounds[-1] * step**2),
+        ]
+        zero = sum(histogram.counts[:below])
+        made = [_Bucket(edges[0] / step, edges[0], zero, f"up to {measure(0, histogram.unit)}", zero=True)]
+    else:
+        made = []
+        edges = [min(0.0, bounds[0]), *bounds, max(histogram.largest, bounds[-1] * 1.05)]
+    made += [
         _Bucket(low, high, events, label)
-        for (low, high), events, label in zip(pairwise(edges), histogram.counts, labels, strict=False)
+        for (low, high), events, label in zip(pairwise(edges), counts, labels, strict=True)
     ]
     used = [place for place, bucket in enumerate(made) if bucket.events]
     return made[used[0] : used[-1] + 1] if used else []
 
 
-def _labels(histogram: Histogram) -> list[str]:
-    told = [measure(bound, histogram.unit) for bound in histogram.bounds]
-    if not told:
-        return ["all"]
-    return [f"up to {told[0]}", *(f"{low} to {high}" for low, high in pairwise(told)), f"above {told[-1]}"]
+def _is_logarithmic(histograms: Sequence[Histogram]) -> bool:
+    positive = [bound for histogram in histograms for bound in histogram.bounds if bound > 0]
+    return len(positive) > 1 and max(positive) / min(positive) > _LOGARITHMIC_FROM
 
 
-def _axis(buckets: Sequence[_Bucket], start: float, end: float) -> Scale:
+def _axis(buckets: Sequence[_Bucket], start: float, end: float, *, logarithmic: bool) -> Scale:
     low = min((bucket.low for bucket in buckets), default=1.0)
     high = max((bucket.high for bucket in buckets), default=2.0)
-    return Scale(low, high if high > low else low * 2, start, end, high / low > _LOGARITHMIC_FROM)
+    return Scale(low, high if high > low else low + 1, start, end, logarithmic)
 
 
 def _axis_of(values: Sequence[float], start: float, end: float) -> Scale:
@@ -262,20 +293,39 @@ def _level(level: float, up: Scale, left: float, right: float) -> Markup:
     return line + element("text", percent(round(level, 9)), x=left - 8, y=y + 4, klass="tick end")
 
 
-def _tick_values(axis: Scale, unit: str) -> list[float]:
+def _tick_values(axis: Scale, unit: str, buckets: Sequence[_Bucket]) -> list[float]:
     if unit == "seconds" and axis.logarithmic:
-        return time_ticks(axis, _TICK_ROOM)
-    most = max(2, int((axis.end - axis.start) / _TICK_ROOM / 1.6))
-    return axis.apart(round_ticks(axis, most), _TICK_ROOM)
+        values = time_ticks(axis, _TICK_ROOM)
+    else:
+        most = max(2, int((axis.end - axis.start) / _TICK_ROOM / 1.6))
+        values = axis.apart(round_ticks(axis, most), _TICK_ROOM)
+    # Within the bar of zero there are no other values.
+    zeros = max((axis.at(bucket.high) + _TICK_ROOM / 2 for bucket in buckets if bucket.zero), default=0.0)
+    return [value for value in values if axis.at(value) >= zeros]
 
 
 def _ticks(axis: Scale, bottom: float, unit: str, buckets: Sequence[_Bucket]) -> list[Markup]:
-    drawn = []
-    for value in _tick_values(axis, unit):
-        x = axis.at(value)
-        drawn.append(element("line", x1=x, x2=x, y1=bottom, y2=bottom + 5, klass="axis"))
-        drawn.append(element("text", measure(value, unit), x=x, y=bottom + 20, klass="tick middle"))
-    return drawn
+    places = {axis.at(value): measure(value, unit) for value in _tick_values(axis, unit, buckets)}
+    zero = next((bucket for bucket in buckets if bucket.zero), None)
+    if zero is not None:
+        places[(axis.at(zero.low) + axis.at(zero.high)) / 2] = "0"
+    return [
+        line + text
+        for x, told in places.items()
+        for line, text in [
+            (
+                element("line", x1=x, x2=x, y1=bottom, y2=bottom + 5, klass="axis"),
+                _tick_label(told, x, bottom + 20, axis.end),
+            )
+        ]
+    ]
+
+
+def _tick_label(text: str, x: float, y: float, end: float) -> Markup:
+    """A label below its tick, which stays within the drawing."""
+    if end - x < len(text) * _LETTER / 2:
+        return element("text", text, x=end, y=y, klass="tick end")
+    return element("text", text, x=x, y=y, klass="tick middle")
 
 
 def _percentiles(histogram: Histogram, axis: Scale, top: float, bottom: float) -> list[Markup]:

@@ -15,18 +15,16 @@ def count(number: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share from 0 to 1 in percent, with three digits that say something.
+    """A share from 0 to 1 in percent, with up to three digits that say something.
 
     Nothing but all is 100%, and nothing but none is 0%: a share that is nearly one of them keeps the digits
-    that tell it from it.
+    that tell them apart.
     """
     if share in (0.0, 1.0):
         return f"{share:.0%}"
     small = min(abs(share), abs(1 - share)) * 100
-    # The third digit of a small share, and that which tells nearly all from all.
-    digits = 1 if small >= 10 else min(10, 1 - math.floor(math.log10(small)))
-    text = f"{share * 100:.{digits}f}"
-    return f"{text.rstrip('0').rstrip('.')}%"
+    places = 1 if small >= 10 else min(10, (2 if small >= 1 else 1) - math.floor(math.log10(small)))
+    return f"{_without_zeros(f'{share * 100:.{places}f}')}%"
 
 
 def part(some: float, whole: float) -> str:
@@ -41,8 +39,7 @@ def digits(number: float) -> str:
     if abs(number) >= 100:
         return f"{number:,.0f}"
     places = max(0, 2 - math.floor(math.log10(abs(number))))
-    text = f"{number:.{places}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return _without_zeros(f"{number:.{places}f}")
 
 
 def signed(number: float) -> str:
@@ -84,3 +81,7 @@ def _short(seconds: float) -> str:
         if seconds >= size * 0.9995:
             return f"{digits(float(f'{seconds / size:.3g}'))} {name}"
     return f"{digits(seconds / 1e-9)} ns"
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -8,6 +8,8 @@ from batch.report.svg import element
 
 # Beyond it, texts are marked from the first character that differs: to match longer ones takes long.
 _MATCHED = 400
+# Texts with less in common are other texts: that they share a letter says nothing.
+_ALIKE = 0.6
 
 
 def marked(text: str, other: str) -> Markup:
@@ -25,8 +27,10 @@ def marked(text: str, other: str) -> Markup:
         differs = [place >= common for place in range(len(text))]
     else:
         differs = [True] * len(text)
-        for begin, _, length in SequenceMatcher(None, text, other, autojunk=False).get_matching_blocks():
-            differs[begin : begin + length] = [False] * length
+        match = SequenceMatcher(None, text, other, autojunk=False)
+        if match.ratio() >= _ALIKE:
+            for begin, _, length in match.get_matching_blocks():
+                differs[begin : begin + length] = [False] * length
     return _runs(text, differs)
 
 

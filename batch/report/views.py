@@ -46,7 +46,9 @@ def classes(proof: Proof) -> list[ClassRow]:
     """The classes: what agrees first, then the rest in the order in which it is looked for."""
     told = [found for found in CLASSES if proof.counts[found] or found not in _ONLY_WHERE_FOUND]
     told.sort(key=lambda found: found not in AGREEING)
-    return [ClassRow(_name(found), CLASSES[found], proof.counts[found], _tone(found, proof)) for found in told]
+    return [
+        ClassRow(_name(found), CLASSES[found], proof.counts[found], _tone(found, proof)) for found in told
+    ]
 
 
 def _tone(found: Found, proof: Proof) -> Tone:
@@ -161,7 +163,9 @@ def matrix(proof: Proof) -> Matrix:
     """The parity matrix; answers that nobody gave are left out, but for those that every proof has."""
     columns = list(dict.fromkeys(name for row in proof.matrix.values() for name in row))
     columns = [
-        name for name in columns if name != "not scored" or any(row.get(name) for row in proof.matrix.values())
+        name
+        for name in columns
+        if name != "not scored" or any(row.get(name) for row in proof.matrix.values())
     ]
     most = max((events for row in proof.matrix.values() for events in row.values()), default=0)
     rows = [
