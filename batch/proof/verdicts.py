@@ -3,7 +3,7 @@
 import hashlib
 import operator
 from itertools import compress
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,9 @@ class WindowVerdicts:
         self._predicted, self._letter = (np.zeros(events, np.bool_) for _ in range(2))
         self._predicted[answers.rows[alone & answers.is_prediction]] = True
         self._letter[answers.rows[alone & ~answers.is_prediction]] = True
+        rows = np.flatnonzero(self._letter)
+        letters = answers.table.take(pa.array(answers.first[rows])).to_pylist()
+        self._letters: dict[int, dict[str, Any]] = dict(zip(rows.tolist(), letters, strict=True))
         self._judged = Judged.empty(matched)
         self._codes = self._judged.codes
         self._explained = np.full(events, PLAIN, np.int64)
@@ -94,8 +97,9 @@ class WindowVerdicts:
 
     def _check_letters(self) -> None:
         """Whether dead letters hold the bytes of their events, or what they say of the bytes is true."""
-        for row in np.flatnonzero(self._letter & (self._codes == _UNDECIDED)).tolist():
-            (letter,) = self._answers.of(row)
+        for row, letter in self._letters.items():
+            if self._codes[row] != _UNDECIDED:
+                continue
             value = self._matched.values[row]
             if letter["sha256"] is None:
                 same, told = letter["value"] == value, letter["value"]
@@ -160,7 +164,7 @@ class WindowVerdicts:
         if self._codes[row] != _UNDECIDED:
             return
         if self._letter[row]:
-            alike = self._letter_reason(row) == rejection.reason
+            alike = self._letters[row]["reason"] == rejection.reason
             self._codes[row] = CODES[Found.REJECTED_ALIKE if alike else Found.REJECTED_OTHERWISE]
         elif (other := self._other_event(predictor, row)) is not None:
             self._differs(row, other)
@@ -186,18 +190,13 @@ class WindowVerdicts:
             for model in self._assigned.of_stamp[stamped][1:]:
                 predictor = self._predictor(model, row)
                 rejections = predictor.score_json([self._matched.values[row]]).rejections
-                if rejections and rejections[0].reason == self._letter_reason(row):
+                if rejections and rejections[0].reason == self._letters[row]["reason"]:
                     self._judged.scores[row] = np.nan
                     self._judged.predictors[row] = len(self._judged.used)
                     self._judged.used.append(predictor)
                     self._codes[row] = _UNDECIDED
                     self._rejected(predictor, row, rejections[0])
                     break
-
-    def _letter_reason(self, row: int) -> str | None:
-        (letter,) = self._answers.of(row)
-        reason: str | None = letter["reason"]
-        return reason
 
     def _stream_said(self) -> None:
         stream, counts = self._judged.stream, self._answers.counts
