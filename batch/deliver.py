@@ -56,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     destination = destination_of(target)
     if destination is None:
         raise ConfigurationError(
-            f"{settings.output}: no table's address", hint="Copy the folder to bring it to another place."
+            f"{shown_address(settings.output)}: no table's address",
+            hint="Copy the folder to bring it to another place.",
         )
     if has_scheme(settings.folder):
         raise ConfigurationError(

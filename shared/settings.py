@@ -21,16 +21,13 @@ from pydantic_settings import (
 )
 
 from shared.errors import ConfigurationError
-from shared.stores.address import shown_address
+from shared.stores.address import shown_address, without_passwords
 
 ENVIRONMENT_PREFIX = "TANDEM_"
 # What pydantic-settings marks the field of an argument without a flag with.
 _POSITIONAL = get_args(CliPositionalArg[str])[1]
 # What an option is called whose value is shown to nobody.
 _SECRET_WORDS = ("password", "secret", "token", "proxy")
-# The password of an address, up to the last @: a password may hold one that should have been escaped.
-_ADDRESS_PASSWORD = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/?#@]*):[^\s]+@")
-_OPTION_PASSWORD = re.compile(r"(?i)([?&]\w*password=)[^&\s]+")
 
 S = TypeVar("S", bound="CommandSettings")
 
@@ -114,11 +111,6 @@ def secrets_in(arguments: Sequence[str]) -> list[str]:
         if without_passwords(argument) != argument and not found:
             found.append("password of the address")
     return found
-
-
-def without_passwords(text: str) -> str:
-    """A text with the passwords of the addresses in it masked: scheme://user:password@host?password=..."""
-    return _OPTION_PASSWORD.sub(r"\1***", _ADDRESS_PASSWORD.sub(r"\1:***@", text))
 
 
 def color_wanted(environment: Mapping[str, str] = os.environ) -> bool:
@@ -242,7 +234,7 @@ def _masked(name: str, value: object) -> str:
         return "***"
     if isinstance(value, list):
         value = [shown_address(item) if isinstance(item, str) else item for item in value]
-    return without_passwords(shown_address(str(value)))
+    return shown_address(str(value))
 
 
 def _is_secret(name: object) -> bool:

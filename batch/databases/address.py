@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from shared.errors import ConfigurationError
-from shared.settings import without_passwords
+from shared.stores.address import without_passwords
 
 #: By the scheme of an address, the kind of database.
 SCHEMES: Final[dict[str, Literal["postgresql", "sqlite"]]] = {
@@ -53,8 +53,14 @@ class Address:
         Raises:
             ConfigurationError: It is none, or has a password besides a password file.
         """
+        scheme, _, rest = text.partition(":")
+        if not rest.startswith("//"):
+            # Where its password is cannot be told.
+            raise ConfigurationError(f"{scheme}: the address cannot be read", hint=_FORMS)
+        # The driver knows a scheme in small letters alone.
+        text = f"{scheme.lower()}:{rest}"
         shown = without_passwords(text)
-        kind = SCHEMES[text.partition(":")[0]]
+        kind = SCHEMES[scheme.lower()]
         if kind == "sqlite":
             return cls(kind, shown, text, file=_file_of(text, shown))
         try:
@@ -97,8 +103,8 @@ class Address:
 
 def is_database(text: str) -> bool:
     """Whether a text is meant as the address of a database."""
-    scheme, colon, rest = text.partition(":")
-    return bool(colon) and scheme in SCHEMES and rest.startswith("//")
+    scheme, colon, _ = text.partition(":")
+    return bool(colon) and scheme.lower() in SCHEMES
 
 
 def quoted(name: str) -> str:

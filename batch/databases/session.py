@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from batch.databases.address import Address
 from shared.errors import ConfigurationError, InputError, TandemError
-from shared.settings import without_passwords
+from shared.stores.address import without_passwords
 
 # The driver reads a result in pieces of about this size, whatever its length; measured: four times as much is
 # no quicker.

@@ -1,6 +1,7 @@
 """Tables that results are delivered to: a new kind is one file here and one entry in _KINDS."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Final, cast
 
@@ -24,10 +25,10 @@ def destination_of(target: Target) -> Destination | None:
     Raises:
         ConfigurationError: The address cannot be read, its table is not named, or an extra is not installed.
     """
-    scheme = target.address.partition(":")[0]
-    kind = _KINDS.get(scheme) if ":" in target.address else None
+    scheme, colon, rest = target.address.partition(":")
+    kind = _KINDS.get(scheme.lower()) if colon else None
     if kind is None:
         return None
     module, name = kind
     make = cast("Callable[[Target], Destination]", getattr(import_module(module), name))
-    return make(target)
+    return make(replace(target, address=f"{scheme.lower()}:{rest}"))

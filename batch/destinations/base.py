@@ -8,7 +8,7 @@ delivered twice leaves the same rows as delivered once.
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,7 @@ class Target:
         password_file: A file that holds the password; None when the address or the surroundings give it.
     """
 
-    address: str
+    address: str = field(repr=False)
     table: str | None = None
     password_file: Path | None = None
 

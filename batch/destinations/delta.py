@@ -12,6 +12,7 @@ import pyarrow as pa
 from batch.destinations.lakes import RUN, LakeTable, small_schema
 from batch.lakes.delta import SCHEME, find_table, first_line, load_library, read_address, unreadable
 from shared.errors import ConfigurationError, InputError
+from shared.stores.address import shown_address
 
 # A row group is held in memory until it is whole.
 _GROUP_ROWS = 131_072
@@ -26,7 +27,8 @@ class DeltaTable(LakeTable):
         uri, version = read_address(name)
         if version is not None:
             raise ConfigurationError(
-                f"{self.address}: rows are added to a table's last version only", hint=f"Write delta:{uri}."
+                f"{self.address}: rows are added to a table's last version only",
+                hint=f"Write {shown_address(SCHEME + uri)}.",
             )
         load_library(self.address)
         return uri.rstrip("/")
@@ -45,7 +47,7 @@ class DeltaTable(LakeTable):
         return small_schema(pa.schema(Schema.from_arrow(schema).to_arrow()))
 
     def _find(self, name: str) -> Any | None:
-        return find_table(name, f"{SCHEME}{name}")
+        return find_table(name, shown_address(f"{SCHEME}{name}"))
 
     def _columns(self, table: Any) -> pa.Schema:
         return small_schema(pa.schema(table.schema().to_arrow()))
@@ -85,11 +87,11 @@ class DeltaTable(LakeTable):
             if now is not None and self._holds(now, properties[RUN]):
                 return False
             raise InputError(
-                f"{SCHEME}{name}: another program was in the way: {first_line(error)}",
+                f"{shown_address(SCHEME + name)}: another program was in the way: {first_line(error)}",
                 hint="The table is as that program left it: deliver again.",
             ) from error
         except (DeltaError, OSError, ValueError) as error:
-            raise unreadable(f"{SCHEME}{name}", error) from error
+            raise unreadable(shown_address(f"{SCHEME}{name}"), error) from error
         return True
 
 

@@ -19,6 +19,7 @@ import pyarrow.types as pt
 from batch.destinations.base import Delivered, Destination, Target, plain, rows_of, run_digest
 from batch.manifest import PartFile, Predictions
 from shared.errors import ConfigurationError, InputError
+from shared.stores.address import shown_address
 
 #: What a commit is known by: the property that holds the run's digest.
 RUN: Final = "tandem.run"
@@ -47,10 +48,10 @@ class LakeTable(Destination):
     scheme: ClassVar[str]
 
     def __init__(self, target: Target) -> None:
-        self.address = target.address
+        self.address = shown_address(target.address)
         if target.table is not None:
             raise ConfigurationError(
-                f"{target.address}: the address names the table already",
+                f"{self.address}: the address names the table already",
                 hint="Leave --output-table out: it is for databases.",
             )
         self._name = self._writable(target.address.removeprefix(self.scheme))
@@ -177,7 +178,7 @@ class LakeTable(Destination):
         Raises:
             InputError: The rows do not fit in.
         """
-        shown, grows = f"{self.scheme}{name}", name.endswith(REJECTED)
+        shown, grows = shown_address(f"{self.scheme}{name}"), name.endswith(REJECTED)
         new = [each for each in ours if each.name not in theirs.names]
         for each in ours:
             if each in new:

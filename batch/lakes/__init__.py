@@ -17,7 +17,8 @@ _KINDS: Final[Mapping[str, tuple[str, str]]] = {
 
 def is_lake(address: str) -> bool:
     """Whether an input is the address of a table: `delta:PATH`, `iceberg:CATALOG/NAMESPACE.TABLE`."""
-    return address.partition(":")[0] in _KINDS and ":" in address
+    kind, colon, _ = address.partition(":")
+    return bool(colon) and kind.lower() in _KINDS
 
 
 def open_lake(address: str) -> Lake:
@@ -27,6 +28,7 @@ def open_lake(address: str) -> Lake:
         ConfigurationError: The address cannot be read, or an extra is not installed.
         InputError: There is no such table or version, or it cannot be read correctly.
     """
-    module, name = _KINDS[address.partition(":")[0]]
+    kind, _, rest = address.partition(":")
+    module, name = _KINDS[kind.lower()]
     make = cast("Callable[[str], Lake]", getattr(import_module(module), name))
-    return make(address)
+    return make(f"{kind.lower()}:{rest}")

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shared.stores.address import shown_address
+
 Rows = npt.NDArray[np.int64]
 
 #: How data files are opened. pre_buffer keeps the compressed bytes of all that was read until the file is
@@ -135,6 +137,11 @@ class Lake(ABC):
             OSError: It is gone, or cannot be read.
             pyarrow.ArrowException: It is damaged.
         """
+
+    @property
+    def shown(self) -> str:
+        """The address as people may see it."""
+        return shown_address(self.address)
 
     def __reduce__(self) -> tuple[type["Lake"], tuple[str]]:
         return type(self), (self.address,)

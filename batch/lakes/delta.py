@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from batch.lakes.base import READ_OPTIONS, DataFile, Lake, LakeFile
 from shared.errors import ConfigurationError, InputError
+from shared.stores.address import shown_address
 
 SCHEME: Final = "delta:"
 _VERSION: Final = re.compile(r"(.+)@(\d+)")
@@ -27,7 +28,9 @@ def read_address(address: str) -> tuple[str, int | None]:
     found = _VERSION.fullmatch(named)
     uri, version = (found[1], int(found[2])) if found else (named, None)
     if not uri:
-        raise ConfigurationError(f"{address}: no table is named", hint="Write delta:PATH, or delta:URI.")
+        raise ConfigurationError(
+            f"{shown_address(address)}: no table is named", hint="Write delta:PATH, or delta:URI."
+        )
     return uri, version
 
 
@@ -99,12 +102,13 @@ class DeltaLake(Lake):
 
     def __init__(self, address: str) -> None:
         uri, version = read_address(address)
-        table = find_table(uri, address)
+        shown = shown_address(address)
+        table = find_table(uri, shown)
         if table is None:
             raise InputError(
-                f"{address}: there is no Delta table", hint="A Delta table's folder holds _delta_log."
+                f"{shown}: there is no Delta table", hint="A Delta table's folder holds _delta_log."
             )
-        dataset = _at_version(table, address, version)
+        dataset = _at_version(table, shown, version)
         self.version = str(table.version())
         self.address = f"{SCHEME}{uri}@{self.version}"
         self.name = uri.rstrip("/").rpartition("/")[2]

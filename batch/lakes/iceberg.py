@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from batch.lakes.base import READ_OPTIONS, DataFile, Lake, LakeFile, Rows
 from shared.errors import ConfigurationError, InputError
+from shared.stores.address import shown_address
 
 SCHEME: Final = "iceberg:"
 _ADDRESS: Final = re.compile(r"(?:(?P<catalog>[^/@]+)/)?(?P<table>[^/@]+\.[^/@.]+)(?:@(?P<snapshot>.+))?")
@@ -30,7 +31,7 @@ def read_address(address: str) -> tuple[str | None, str, str | None]:
     found = _ADDRESS.fullmatch(address.removeprefix(SCHEME))
     if found is None:
         raise ConfigurationError(
-            f"{address}: no table is named",
+            f"{shown_address(address)}: no table is named",
             hint="Write iceberg:CATALOG/NAMESPACE.TABLE, or iceberg:NAMESPACE.TABLE for the default catalog.",
         )
     return found["catalog"], found["table"], found["snapshot"]

@@ -37,7 +37,7 @@ def sources_of_lakes(lakes: Iterable[Lake], reading: Reading) -> list["LakeRows"
     for lake in lakes:
         if not lake.files:
             raise InputError(
-                f"{lake.address}: the table has no rows", hint="Score it once something is written to it."
+                f"{lake.shown}: the table has no rows", hint="Score it once something is written to it."
             )
         found += [LakeRows(lake, file, reading) for file in lake.files]
     return found
@@ -110,7 +110,7 @@ class LakeRows(FileRows):
         """The file, with what the model wants of it."""
         wanted = Wanted(**self._wanted(predictor))
         found = self._lake.columns
-        chosen = choose_columns(self._lake.address, found, wanted)
+        chosen = choose_columns(self._lake.shown, found, wanted)
         names = {found[place]: name for place, name in chosen.items()}
         repeated = {column for column, name in names.items() if name in wanted.categories}
         with self._told(), self._lake.open(self._file.name, list(names), repeated) as opened:
@@ -124,7 +124,7 @@ class LakeRows(FileRows):
         except (OSError, pa.ArrowException) as error:
             said = str(error).strip().splitlines()[:1] or [type(error).__name__]
             raise InputError(
-                f"{self._lake.address}: the data file {self._file.name} cannot be read: {said[0]}", hint=_GONE
+                f"{self._lake.shown}: the data file {self._file.name} cannot be read: {said[0]}", hint=_GONE
             ) from error
 
 

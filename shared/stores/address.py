@@ -10,6 +10,9 @@ SCHEMES: Final = ("s3", "gs", "abfs", "abfss")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # A question mark is a wildcard of a pattern too: options begin where a name and an equals sign follow.
 _OPTIONS: Final = re.compile(r"\?(?=[A-Za-z_]+=)")
+# The password of an address, up to the last @: a password may hold one that should have been escaped.
+_ADDRESS_PASSWORD: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/?#@]*):[^\s]+@")
+_OPTION_PASSWORD: Final = re.compile(r"(?i)([?&]\w*password=)[^&\s]+")
 _ESCAPED: Final = "In the user and password of an address write / as %2F, @ as %40, : as %3A and + as %2B."
 
 
@@ -98,10 +101,21 @@ def is_store_address(text: str) -> bool:
     return found is not None and found[1].lower() in SCHEMES
 
 
+def without_passwords(text: str) -> str:
+    """A text with the passwords of the addresses in it masked: scheme://user:password@host?password=..."""
+    return _OPTION_PASSWORD.sub(r"\1***", _ADDRESS_PASSWORD.sub(r"\1:***@", text))
+
+
 def shown_address(text: str) -> str:
-    """A text as it may be shown: an address of an object store without its options and credentials."""
+    """A text as it may be shown: an address of an object store without its options and credentials.
+
+    Any other loses its passwords. A word may stand before an address, as in `delta:s3://BUCKET/TABLE`.
+    """
+    word, colon, address = text.partition(":")
+    if colon and is_store_address(address):
+        return f"{word}:{shown_address(address)}"
     if not is_store_address(text):
-        return text
+        return without_passwords(text)
     try:
         return str(StoreAddress.parse(text))
     except ConfigurationError:

@@ -257,11 +257,12 @@ def test_a_source_can_be_sent_to_another_process(customers: Path, lesson: Predic
         ),
         ("postgresql://me@host/db?sslpassword=hunter2", "postgresql://me@host/db?sslpassword=***"),
         ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("POSTGRESQL://me:hunter2@host/db", "postgresql://me:***@host/db"),
     ],
 )
 def test_an_address_is_shown_without_its_password(text: str, shown: str) -> None:
     found = Address.read(text)
-    assert (found.shown, found.has_password) == (shown, text != shown)
+    assert (found.shown, found.has_password) == (shown, "hunter2" in text)
     assert "hunter2" not in repr(found)
 
 
@@ -272,6 +273,44 @@ def test_an_address_is_shown_without_its_password(text: str, shown: str) -> None
 def test_an_address_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="the address cannot be read"):
         Address.read(text)
+
+
+@pytest.mark.parametrize("text", ["postgresql:me:hunter2@host/db", "Postgres:/me:hunter2@host/db"])
+def test_of_an_address_without_its_slashes_only_the_scheme_is_shown(text: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Address.read(text)
+    assert refused.value.message == f"{text.partition(':')[0]}: the address cannot be read"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score", "postgresql:me:hunter2@host/db", "--output", "out"],
+        ["score", "POSTGRESQL://me:hunter2@127.0.0.1:1/db", "--table", "t", "--output", "out"],
+        ["score", "in.csv", "--output", "mysql://me:hunter2@host/db", "--output-table", "t"],
+        ["score", "in.csv", "--output", "postgresql:me:hunter2@host/db", "--output-table", "t"],
+        ["score", "in.csv", "--output", "Postgres://me:hunter2@127.0.0.1:1/db", "--output-table", "t"],
+        ["score", "in.csv", "--output", "delta:s3://me:hunter2@bucket/t", "--output-table", "t"],
+        ["score", "delta:s3://me:hunter2@bucket/t@x", "--output", "out"],
+        ["deliver", "out", "--output", "mysql://me:hunter2@host/db"],
+        ["deliver", "out", "--output", "s3://me:hunter2@bucket/out"],
+    ],
+    ids=" ".join,
+)
+def test_no_password_is_shown(
+    tmp_path: Path,
+    model: Path,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text("customer_id,feature\n1,0.5\n")
+    more = ["--model", str(model)] if arguments[0] == "score" else []
+    assert main([*arguments, *more]) in {ExitCode.USAGE, ExitCode.UNREADABLE}
+    said = capsys.readouterr().err
+    assert "error: " in said
+    assert "hunter2" not in said
 
 
 def test_a_password_comes_from_one_place(tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ class TestAddresses:
             ("abfss://a.blob.core.windows.net/c/k?client_secret=x", "abfss://a.blob.core.windows.net/c/k"),
             ("s3://AKIA:se/cret@b/k.csv", "s3://***"),
             ("a/path?region=x", "a/path?region=x"),
+            ("delta:s3://AKIA:secret@b/k?region=x", "delta:s3://b/k"),
+            ("delta:a/path@3", "delta:a/path@3"),
+            ("mysql://me:secret@host/db?a=b", "mysql://me:***@host/db?a=b"),
         ],
     )
     def test_are_shown_without_options_and_credentials(self, text: str, shown: str) -> None:
