@@ -230,21 +230,20 @@ def _buckets(histogram: Histogram, *, logarithmic: bool) -> list[_Bucket]:
 
     On a logarithmic axis there is no place for zero: what is not above it has one bar before the others.
     """
-    bounds = histogram.bounds
+    bounds = histogram.bounds or [histogram.largest or 1.0]
     told = [measure(bound, histogram.unit) for bound in bounds]
     labels = [f"up to {told[0]}", *(f"{low} to {high}" for low, high in pairwise(told)), f"above {told[-1]}"]
-    counts = histogram.counts
+    counts = histogram.counts if histogram.bounds else [*histogram.counts, 0]
     if logarithmic:
         below = sum(bound <= 0 for bound in bounds)
-        bounds, labels = bounds[below:], labels[below:]
-        counts = [sum(counts[: below + 1]), *counts[below + 1 :]] if below == 0 else counts[below:]
-        step = bounds[1] / bounds[0]
+        zero = sum(counts[:below])
+        bounds, labels, counts = bounds[below:], labels[below:], counts[below:]
+        step = bounds[1] / bounds[0] if len(bounds) > 1 else 2.0
         edges = [
             bounds[0] / step,
             *bounds,
             min(max(bounds[-1] * step, histogram.largest), bounds[-1] * step**2),
         ]
-        zero = sum(histogram.counts[:below])
         made = [_Bucket(edges[0] / step, edges[0], zero, f"up to {measure(0, histogram.unit)}", zero=True)]
     else:
         made = []

@@ -2,14 +2,12 @@
 
 import importlib.metadata
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 from batch.advice.result import Advice
 from batch.proof.result import Frozen, Proof
 from batch.replaying.result import Replay
 from shared.models.certificate import Machine
-from shared.settings import CommandSettings, shown
 from shared.version import tandem_version
 
 #: What a score, or a number's way through a file, depends on; those that are not installed are left out.
@@ -77,34 +75,6 @@ class Report(Frozen):
     proof: Proof | None = None
     advice: Advice | None = None
     replay: Replay | None = None
-
-
-def new_report(
-    settings: CommandSettings,
-    seconds: float,
-    *,
-    proof: Proof | None = None,
-    advice: Advice | None = None,
-    replay: Replay | None = None,
-) -> Report:
-    """A report of what was found just now.
-
-    Args:
-        settings: Those of the command; its secrets are masked.
-        seconds: How long the command took.
-        proof: What `prove` found.
-        advice: What `advise` found.
-        replay: What `replay` found.
-    """
-    return Report(
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=shown(settings),
-        seconds=round(seconds, 3),
-        environment=Environment.this(),
-        proof=proof,
-        advice=advice,
-        replay=replay,
-    )
 
 
 def _installed() -> dict[str, str]:

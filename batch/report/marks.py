@@ -1,15 +1,10 @@
 """Two texts beside each other, with what differs marked."""
 
-from difflib import SequenceMatcher
+from itertools import takewhile
 
 from markupsafe import Markup, escape
 
 from batch.report.svg import element
-
-# Beyond it, texts are marked from the first character that differs: to match longer ones takes long.
-_MATCHED = 400
-# Texts with less in common are other texts: that they share a letter says nothing.
-_ALIKE = 0.6
 
 
 def marked(text: str, other: str) -> Markup:
@@ -17,21 +12,20 @@ def marked(text: str, other: str) -> Markup:
 
     Args:
         text: Any text; it is escaped.
-        other: What it is compared with: of the same length, such as hexadecimal digits, place by place;
-            else by what both have in common.
+        other: What it is compared with: of the same length, such as hexadecimal digits, place by place; else
+            but for what both begin and end with.
     """
     if len(text) == len(other):
-        differs = [mine != theirs for mine, theirs in zip(text, other, strict=True)]
-    elif max(len(text), len(other)) > _MATCHED:
-        common = next((n for n, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), len(other))
-        differs = [place >= common for place in range(len(text))]
-    else:
-        differs = [True] * len(text)
-        match = SequenceMatcher(None, text, other, autojunk=False)
-        if match.ratio() >= _ALIKE:
-            for begin, _, length in match.get_matching_blocks():
-                differs[begin : begin + length] = [False] * length
-    return _runs(text, differs)
+        return _runs(text, [mine != theirs for mine, theirs in zip(text, other, strict=True)])
+    begin = _common(text, other)
+    end = _common(text[begin:][::-1], other[begin:][::-1])
+    return _runs(text, [begin <= place < len(text) - end for place in range(len(text))])
+
+
+def _common(text: str, other: str) -> int:
+    """With how many of the same characters both begin."""
+    pairs = zip(text, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _runs(text: str, differs: list[bool]) -> Markup:

@@ -1,17 +1,50 @@
-"""Writes report.json and report.html: each of them is there whole, or as it was before."""
+"""Makes a report and writes report.json and report.html: each is there whole, or as it was before."""
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from batch import durable
+from batch.advice.result import Advice
 from batch.folder import LocalFolder
-from batch.report.document import Report
+from batch.proof.result import Proof
+from batch.replaying.result import Replay
+from batch.report.document import Environment, Report
 from shared.errors import InputError
+from shared.settings import CommandSettings, shown
 
 REPORT_JSON: Final = "report.json"
 REPORT_PAGE: Final = "report.html"
+
+
+def new_report(
+    settings: CommandSettings,
+    seconds: float,
+    *,
+    proof: Proof | None = None,
+    advice: Advice | None = None,
+    replay: Replay | None = None,
+) -> Report:
+    """A report of what was found just now.
+
+    Args:
+        settings: Those of the command; its secrets are masked.
+        seconds: How long the command took.
+        proof: What `prove` found.
+        advice: What `advise` found.
+        replay: What `replay` found.
+    """
+    return Report(
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=shown(settings),
+        seconds=round(seconds, 3),
+        environment=Environment.this(),
+        proof=proof,
+        advice=advice,
+        replay=replay,
+    )
 
 
 def write_report(folder: Path, report: Report) -> None:
@@ -31,7 +64,7 @@ def write_report(folder: Path, report: Report) -> None:
     shown = page(report)
     LocalFolder(folder).create()
     for name, text in ((REPORT_JSON, document + "\n"), (REPORT_PAGE, shown)):
-        # Half a surrogate pair, which a JSON event may hold, is no character that UTF-8 has.
+        # Half a surrogate pair, which JSON can hold, is no character that UTF-8 has.
         _replace(folder / name, text.encode("utf-8", errors="replace"))
 
 
