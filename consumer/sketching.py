@@ -3,8 +3,8 @@
 A folder of --sketch has a folder for each model in it, and in that a file for each worker and start: what a
 worker before this one wrote is never touched, and merging all files gives what all of them scored. A file
 covers a day at most, so that a day's files can be compared, and old ones deleted. Only what was committed
-counts. What a killed worker committed after it last wrote its file is lost to the sketches, and to nothing
-else.
+counts. What cannot be written, on a full disk say, waits, also when the next file is begun. What a killed
+worker committed after it last wrote its file is lost to the sketches, and to nothing else.
 """
 
 import logging
@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,27 @@ logger = logging.getLogger(__name__)
 # Seconds between two writings of a file.
 _PERIOD: Final = 60.0
 _LONGEST: Final = timedelta(days=1)
+# Files that could not be written and wait for that; more would fill the memory.
+_MOST_UNWRITTEN: Final = 8
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What a file is to hold.
+
+    Attributes:
+        model: What scored.
+        sketches: Of what was committed.
+        since: When they were begun.
+        until: When they ended; None while they are added to.
+        written: How many rows of them the file holds.
+    """
+
+    model: Model
+    sketches: Sketches
+    since: datetime
+    until: datetime | None = None
+    written: int = 0
 
 
 class Sketching:
@@ -59,10 +81,10 @@ class Sketching:
         self._folder = folder
         self._names = {"topic": topic, "group": group, "instance": instance}
         self._clock, self._now = clock, now
-        self._model: Model | None = None
-        self._sketches: Sketches | None = None
-        self._since = now()
-        self._written_at, self._written_rows = clock(), 0
+        self._kept: _Kept | None = None
+        #: What ended while it could not be written, the oldest first.
+        self._unwritten: list[_Kept] = []
+        self._written_at = clock()
 
     def step(self, name: str, places: Mapping[int, int]) -> AbstractContextManager[None]:
         """Passes it on."""
@@ -90,41 +112,64 @@ class Sketching:
         self._write_if_due()
 
     def _add(self, given: Given, scored: Scored) -> None:
-        same = self._model is not None and self._model.sha256 == given.model.sha256
-        if self._sketches is None or not same or self._now() - self._since >= _LONGEST:
-            self.write()
-            self._model, self._sketches = given.model, Sketches.of(given.model.schema)
-            self._since, self._written_rows = self._now(), 0
-        self._sketches.add(given.frame, scored.outcome.scores, scored.outcome.decisions)
+        kept = self._kept
+        if kept is None or kept.model.sha256 != given.model.sha256 or self._now() - kept.since >= _LONGEST:
+            kept = self._begin(given.model)
+        kept.sketches.add(given.frame, scored.outcome.scores, scored.outcome.decisions)
+
+    def _begin(self, model: Model) -> "_Kept":
+        """Begins a file; what could not be written of the one before waits."""
+        if not self.write() and self._kept is not None:
+            self._kept.until = self._now()
+            self._unwritten.append(self._kept)
+            if len(self._unwritten) > _MOST_UNWRITTEN:
+                lost = self._unwritten.pop(0)
+                logger.error(
+                    "Sketches of %d rows of %s are lost: for too long they could not be written",
+                    lost.sketches.rows - lost.written,
+                    lost.model.id,
+                )
+        self._kept = _Kept(model, Sketches.of(model.schema), self._now())
+        return self._kept
 
     def _write_if_due(self) -> None:
         if self._clock() - self._written_at >= _PERIOD:
             self.write()
 
-    def write(self) -> None:
-        """Writes the file, if anything came to it; one that cannot be written is tried again later."""
+    def write(self) -> bool:
+        """Writes what came since the last time; what cannot be written is tried again later.
+
+        Returns:
+            Whether the file that is being kept holds all.
+        """
         self._written_at = self._clock()
-        if self._model is None or self._sketches is None or self._sketches.rows == self._written_rows:
-            return
+        self._unwritten = [kept for kept in self._unwritten if not self._is_written(kept)]
+        return self._kept is None or self._is_written(self._kept)
+
+    def _is_written(self, kept: "_Kept") -> bool:
+        """Whether a file holds all that was kept for it; writes it where it does not."""
+        if kept.sketches.rows == kept.written:
+            return True
         told = SketchFile(
             tandem=tandem_version(),
             **self._names,
-            model=self._model.id,
-            model_sha256=self._model.sha256,
-            since=self._since.isoformat(timespec="milliseconds"),
-            until=self._now().isoformat(timespec="milliseconds"),
-            sketches=self._sketches.to_json(),
+            model=kept.model.id,
+            model_sha256=kept.model.sha256,
+            since=kept.since.isoformat(timespec="milliseconds"),
+            until=(kept.until or self._now()).isoformat(timespec="milliseconds"),
+            sketches=kept.sketches.to_json(),
         )
-        folder = self._folder / f"{self._model.id}-{self._model.short_sha256}"
-        path = folder / f"{self._names['instance']}-{self._since:%Y%m%dT%H%M%S.%fZ}.json"
+        folder = self._folder / f"{kept.model.id}-{kept.model.short_sha256}"
+        path = folder / f"{self._names['instance']}-{kept.since:%Y%m%dT%H%M%S.%fZ}.json"
         try:
             folder.mkdir(exist_ok=True)
             _replace(path, told.model_dump_json(indent=2).encode() + b"\n")
         except OSError as error:
             # The predictions do not depend on it.
             logger.warning("The sketches are not written: %s: %s", path, error.strerror or error)
-            return
-        self._written_rows = self._sketches.rows
+            return False
+        kept.written = kept.sketches.rows
+        return True
 
 
 def _replace(path: Path, content: bytes) -> None:

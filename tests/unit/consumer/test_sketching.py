@@ -158,6 +158,48 @@ def test_a_disk_that_is_full_harms_no_prediction_and_is_tried_again(
     assert load_side(str(tmp_path)).sketches.rows == 2
 
 
+def test_what_could_not_be_written_waits_also_when_a_day_or_a_model_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, times = tmp_path / "kept", Times()
+    kept.mkdir()
+    told, kafka = sketch_over(kept, times), MemoryKafka([])
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("consumer.sketching._replace", full)
+        for version, values in (("1", [LOW]), ("2", [LOW, HIGH]), ("2", [LOW, LOW, HIGH])):
+            predictor = Predictor.load(threshold_model(tmp_path / version, version=version))
+            told.committed(scorer(kafka, predictor).score(events(*values), 5), 1.0)
+            times.seconds += 86_400
+    assert files(kept) == []
+    told.positions({})
+    found = [SketchFile.read(path) for path in files(kept)]
+    assert [load_side(str(path)).sketches.rows for path in files(kept)] == [2, 3, 4]
+    assert [(file.model, file.until[:10]) for file in found] == [
+        ("threshold@1", "2026-02-01"),
+        ("threshold@2", "2026-02-02"),
+        ("threshold@2", "2026-02-03"),
+    ]
+
+
+def test_a_disk_that_stays_full_does_not_fill_the_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, times = tmp_path / "kept", Times()
+    told, kafka = sketch_over(kept, times), MemoryKafka([])
+    predictor = Predictor.load("models/threshold")
+    for _ in range(10):
+        told.committed(scorer(kafka, predictor).score(events(LOW), 5), 1.0)
+        times.seconds += 86_400
+    assert "Sketches of 2 rows of threshold@1 are lost" in caplog.text
+    kept.mkdir()
+    told.write()
+    assert len(files(kept)) == 9
+
+
 def settings(*arguments: str) -> ConsumerSettings:
     return load(ConsumerSettings, ["--model", "models/threshold", *arguments], "python -m consumer")
 
