@@ -136,14 +136,13 @@ class WindowVerdicts:
         scored = rows[outcome.rows]
         judged.batch[scored] = np.where(outcome.decisions, TRUE, FALSE)
         judged.scores[scored] = outcome.scores
-        undecided = self._codes[scored] == _UNDECIDED
-        letters = undecided & self._letter[scored]
-        self._codes[scored[letters]] = CODES[Found.REJECTED_ON_ONE]
+        undecided, letter = self._codes[scored] == _UNDECIDED, self._letter[scored]
+        self._codes[scored[undecided & letter]] = CODES[Found.REJECTED_ON_ONE]
+        predicted = undecided & ~letter
         encoder = PredictionEncoder(predictor.model)
         expected = encoder.encode(outcome, self._prefix, self._matched.offsets[scored].tolist())
-        if not undecided.all():
-            expected = list(compress(expected, (undecided & ~letters).tolist()))
-        self._compare(predictor, scored[undecided & ~letters], expected)
+        expected = list(compress(expected, predicted.tolist()))
+        self._compare(predictor, scored[predicted], expected)
         for rejection in outcome.rejections:
             self._rejected(predictor, int(rows[rejection.row]), rejection)
 

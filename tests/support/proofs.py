@@ -1,14 +1,20 @@
 """Events of a topic with the answers that an honest stream gave them, in which tests plant faults."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from batch.export import record_batch
 from batch.proof.answers import ANSWERS, LETTER, PREDICTION
+from batch.proof.judge import PartitionJudge
+from batch.proof.models import Models
+from batch.proof.result import Proof
+from batch.proof.tally import Facts, Tally, proof_of
 from batch.proof.window import Window
 from batch.snapshots import snapshot_schema
 from producer.generate import churn_customers
@@ -20,6 +26,8 @@ from shared.predict import Predictor
 from shared.predictions import PredictionEncoder, position_prefix
 
 TOPIC = "customers"
+#: By role.
+TOPICS = {"events": TOPIC, "predictions": "predictions", "dead-letters": "dead-letters"}
 #: When the first event was sent, in milliseconds since the epoch; then one is sent each millisecond.
 SENT = 1_800_000_000_000
 #: How long each answer took, in milliseconds.
@@ -48,6 +56,10 @@ class Recorded:
     topic: str = TOPIC
     partition: int = 0
 
+    def copy(self) -> "Recorded":
+        """The same again, for a fault to be planted in."""
+        return deepcopy(self)
+
     @property
     def end(self) -> int:
         """The offset after the last event."""
@@ -57,6 +69,14 @@ class Recorded:
         """The only answer to an event, to be changed in place."""
         (found,) = [row for row in self.answers if row["offset"] == offset]
         return found
+
+    def predictions(self) -> list[AnswerRow]:
+        """The predictions, to be changed in place."""
+        return [row for row in self.answers if row["kind"] == PREDICTION]
+
+    def letters(self) -> list[AnswerRow]:
+        """The dead letters, to be changed in place."""
+        return [row for row in self.answers if row["kind"] == LETTER]
 
     def windows(self, size: int = 65_536) -> list[Window]:
         """The events with their answers, so many offsets a window; a window of nothing is left out."""
@@ -96,6 +116,30 @@ class Recorded:
             [self.values[row] for row in rows],
         )
         return pa.Table.from_batches([record_batch(columns, snapshot_schema(None), None)])
+
+
+def judged(
+    made: Recorded, models: Models, size: int = 65_536, *, sample: float = 1.0, replayed: Sequence[int] = ()
+) -> Tally:
+    """What the judge finds in a partition.
+
+    Args:
+        made: The partition.
+        models: The models at hand.
+        size: Offsets of a window.
+        sample: The share of events that are scored.
+        replayed: Offsets whose dead letter was replayed.
+    """
+    judge = PartitionJudge(models, TOPICS, sample=sample, replayed=np.array(replayed, np.int64))
+    for window in made.windows(size):
+        judge.judge(window)
+    return judge.tally(made.partition, 0, made.end)
+
+
+def proved(*made: Recorded, models: Models, size: int = 65_536, **options: Any) -> Proof:
+    """The proof of partitions; `options` are of `judged`."""
+    tallies = [judged(one, models, size, **options) for one in made]
+    return proof_of(tallies, models, Facts(TOPICS, sample=options.get("sample", 1.0)))
 
 
 def answers_table(answers: Sequence[AnswerRow]) -> pa.Table:
