@@ -1,4 +1,4 @@
-"""Made-up events: the lesson's five customers, and churn customers from a seed.
+"""Made-up events: the lesson's five customers, and churn customers from a seed, who may return.
 
 The churn customers have the columns and categories of the public IBM Telco churn table, and a probability
 of churning that is known exactly because it is computed from the customer: what a model should find out.
@@ -10,6 +10,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 Event: TypeAlias = dict[str, str | int | float]
@@ -45,6 +46,12 @@ _TERMS: Final[dict[str, tuple[_Shares, _Shares, float]]] = {
         ("No", 0.34, 0.58, (0.08, 0.56, 0.78), 0.29),
     )
 }
+
+#: How likely it is that something has changed when a customer returns: a month has passed, and so on.
+_MONTH: Final = 0.1
+_NEW_CONTRACT: Final = 0.02
+_OTHER_SERVICE: Final = 0.03
+_OTHER_PAYMENT: Final = 0.01
 
 #: Logit of churning = intercept + weight * number + weight of the category. Signs and rough sizes are those
 #: that logistic regressions of the public IBM Telco table find: a long tenure, a long contract, security and
@@ -113,6 +120,75 @@ def churn_customers(seed: int) -> Iterator[Customer]:
         event["event_id"] = f"s{seed}-{number}"
         yield Customer(event)
         place = (place + _STRIDE) % _IDS
+
+
+def returning_customers(seed: int, count: int) -> Iterator[Customer]:
+    """Events without end of customers who return: their fields change between two of their events.
+
+    Some come more often than others. Months pass; contracts, services and ways to pay change now and then,
+    and the charges follow. Each who has come is kept in memory, with about 2 KB.
+
+    Args:
+        seed: Any integer; the event ids carry it.
+        count: How many customers there are, from 1.
+    """
+    draw = random.Random(seed).random  # noqa: S311 - nothing here is a secret
+    place = int(draw() * _IDS)
+    known: dict[int, Event] = {}
+    for number in itertools.count():
+        who = int(draw() * draw() * count)
+        if who in known:
+            _live_on(draw, known[who])
+        else:
+            known[who] = _customer(draw, _customer_id((place + who * _STRIDE) % _IDS))
+        yield Customer({**known[who], "event_id": f"s{seed}-{number}"})
+
+
+def over_time(
+    customers: Iterator[Customer], seed: int, start: datetime, span: timedelta, count: int
+) -> Iterator[Customer]:
+    """The same events, each with the time at which it happened: in order, and about evenly over a span.
+
+    Args:
+        customers: The events.
+        seed: Any integer.
+        start: When the span begins, with its offset from UTC.
+        span: How long it is.
+        count: How many events fall into it.
+    """
+    draw = random.Random(seed).random  # noqa: S311 - nothing here is a secret
+    for number, customer in enumerate(itertools.islice(customers, count)):
+        at = start + timedelta(
+            milliseconds=int((number + draw()) / count * (span / timedelta(milliseconds=1)))
+        )
+        yield Customer({**customer.event, "occurred_at": at.isoformat(timespec="milliseconds")})
+
+
+def _live_on(draw: Callable[[], float], event: Event) -> None:
+    """Changes a customer as life does between two events, or does not."""
+    if draw() < _MONTH:
+        event["tenure"] = int(event["tenure"]) + 1
+        event["TotalCharges"] = round(float(event["TotalCharges"]) + float(event["MonthlyCharges"]), 2)
+    contracts, payments, _ = _TERMS[str(event["InternetService"])]
+    if draw() < _NEW_CONTRACT:
+        event["Contract"] = _pick(draw(), contracts)
+    if draw() < _OTHER_PAYMENT:
+        event["PaymentMethod"] = _pick(draw(), payments)
+    if draw() < _OTHER_SERVICE and event["InternetService"] != "No":
+        services = (*_ADD_ONS, *_STREAMING)
+        service = services[int(draw() * len(services))]
+        event[service] = "No" if event[service] == "Yes" else "Yes"
+        event["MonthlyCharges"] = _bill(event, draw()) / 100
+
+
+def _bill(event: Event, at: float) -> int:
+    """The monthly bill in cents for what a customer has."""
+    counts = (
+        [event[name] for name in _ADD_ONS].count("Yes"),
+        [event[name] for name in _STREAMING].count("Yes"),
+    )
+    phone, lines = event["PhoneService"] == "Yes", str(event["MultipleLines"])
+    return _monthly_cents(phone, lines, str(event["InternetService"]), counts, at)
 
 
 def _customer(draw: Callable[[], float], customer_id: str) -> Event:

@@ -1,11 +1,12 @@
 """What the producer can be told."""
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 from pydantic_settings import CliPositionalArg
 
+from shared.durations import Duration
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogSettings
 from shared.models.shipped import shipped_model
@@ -22,6 +23,7 @@ class ProducerSettings(LogSettings, KafkaSettings, CommandSettings):
     Example:
       python -m producer --lesson
       python -m producer --count 100000 --rate 2000 --bad-ratio 0.01
+      python -m producer --count 200000 --customers 20000 --span 7d
       python -m producer customers.csv --model models/churn
     """
 
@@ -43,6 +45,21 @@ class ProducerSettings(LogSettings, KafkaSettings, CommandSettings):
     )
     rate: float = Field(0.0, ge=0, allow_inf_nan=False, description="Events a second; 0 as fast as it goes.")
     seed: int = Field(0, description="Another seed gives other customers; the same gives the same.")
+    customers: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Make up so many customers who return, with inputs that change between their events; each"
+        " comes once unless given.",
+    )
+    span: Annotated[Duration, Field(gt=0)] | None = Field(
+        None,
+        description="Give made-up events their occurred_at, spread over so long a time, such as 7d, that ends"
+        " now unless --from is given.",
+    )
+    start: AwareDatetime | None = Field(
+        None, alias="from", description="When that time begins, such as 2026-01-31T12:00:00Z."
+    )
     bad_ratio: float = Field(
         0.0, ge=0, lt=1, description="The share of malformed events, for demos of the dead-letter topic."
     )
@@ -66,6 +83,14 @@ class ProducerSettings(LogSettings, KafkaSettings, CommandSettings):
     def _consistent(self) -> Self:
         if self.lesson and self.file is not None:
             raise ValueError("--lesson sends the lesson's customers, and FILE its rows: give one of them")
+        made_up = {"--customers": self.customers, "--span": self.span, "--from": self.start}
+        given = [name for name, value in made_up.items() if value is not None]
+        if given and (self.lesson or self.file is not None):
+            raise ValueError(f"{given[0]} is for made-up customers: leave it out, or --lesson or FILE")
+        if self.start is not None and self.span is None:
+            raise ValueError("--from says when the time of --span begins: give --span too")
+        if self.span is not None and self.count == 0:
+            raise ValueError("--span spreads a number of events: give a --count other than 0")
         if self.bad_kinds and not self.bad_ratio:
             raise ValueError("--bad-kinds says which malformed events to send: give --bad-ratio too")
         return self

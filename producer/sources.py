@@ -4,8 +4,9 @@ import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from producer.generate import churn_customers, lesson_events
+from producer.generate import Customer, churn_customers, lesson_events, over_time, returning_customers
 from producer.malformed import TOO_LARGE_BYTES, kinds_for, malformed_messages, mixed
 from producer.message import Message, from_event
 from producer.rows import FileRows
@@ -49,10 +50,23 @@ def open_source(settings: ProducerSettings, predictor: Predictor) -> Source:
         lesson = [from_event(event, schema.key) for event in lesson_events()]
         return Source(_first(iter(lesson), settings.count), None, None)
     count = DEFAULT_COUNT if settings.count is None else settings.count
-    customers = (from_event(customer.event, schema.key) for customer in churn_customers(settings.seed))
-    _check(predictor, next(customers))
-    customers = (from_event(customer.event, schema.key) for customer in churn_customers(settings.seed))
-    return Source(_first(customers, count), count or None, None)
+    _check(predictor, from_event(next(_made_up(settings, count)).event, schema.key))
+    messages = (from_event(customer.event, schema.key) for customer in _made_up(settings, count))
+    return Source(_first(messages, count), count or None, None)
+
+
+def _made_up(settings: ProducerSettings, count: int) -> Iterator[Customer]:
+    """The made-up customers that the settings ask for."""
+    customers = (
+        churn_customers(settings.seed)
+        if settings.customers is None
+        else returning_customers(settings.seed, settings.customers)
+    )
+    if settings.span is None:
+        return customers
+    span = timedelta(seconds=settings.span)
+    start = datetime.now(UTC) - span if settings.start is None else settings.start
+    return over_time(customers, settings.seed, start, span, count)
 
 
 def with_malformed(source: Source, settings: ProducerSettings, model: Model, topic: TopicInfo) -> Source:

@@ -136,6 +136,8 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         "float": "X",
         "Path": "PATH",
         "dict[str,str]": "NAME=VALUE",
+        "time": "HH:MM",
+        "AwareDatetime": "TIME",
     }
 
     def __init__(self, choices: Mapping[str, str], prog: str) -> None:

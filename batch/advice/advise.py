@@ -254,7 +254,8 @@ def _on_costs(wishes: Wishes, start: Start) -> str:
     return (
         "CPU seconds were measured on this machine, from an event or row in memory to its encoded prediction;"
         f" a batch's leave out its files but for a run's start ({figure(start.cpu)} CPU seconds)."
-        f" {stream}; its day costs {figure(wishes.stream_cores)} cores held, a batch's what it uses."
+        f" {stream}. A day of the stream is priced by the cores held for it ({figure(wishes.stream_cores)}),"
+        " a batch by what it uses."
     )
 
 

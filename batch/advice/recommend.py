@@ -81,7 +81,7 @@ def reasons(facts: Facts) -> list[str]:
         )
     found += [_of_batch(cadence) for cadence in facts.cadences if cadence.period]
     found.append(_of_real_time(facts))
-    return found
+    return found + _if_known(facts)
 
 
 def percent(share: float) -> str:
@@ -89,7 +89,7 @@ def percent(share: float) -> str:
     if 0 < share < 0.0001:
         return "less than 0.01 %"
     value = 100 * share
-    return f"{value:.0f} %" if value in (0, 100) else f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
+    return f"{value:.1f}".removesuffix(".0") + " %" if value >= 1 or not value else f"{value:.2g} %"
 
 
 def figure(value: float) -> str:
@@ -152,6 +152,26 @@ def _of_batch(cadence: CadenceResult) -> str:
         parts.append(f"{cadence.missed:,} {noun} over before the next run")
     name = cadence.name[0].upper() + cadence.name[1:]
     return f"{name}: {'; '.join(parts)}."
+
+
+def _if_known(facts: Facts) -> list[str]:
+    """What would do if no customer were new to a batch, where that is something else."""
+    best = choose(facts)
+    enough = [
+        cadence
+        for cadence in facts.cadences
+        if cadence.period and cadence.without and cadence.stale <= facts.tolerated * cadence.uses
+    ]
+    cheapest = min(enough, key=lambda cadence: cadence.billed_seconds_per_day, default=best)
+    if best.period or cheapest.billed_seconds_per_day >= best.billed_seconds_per_day:
+        return []
+    return [
+        (
+            "Were nobody new to it, as where a batch scores a table of all customers, scoring"
+            f" {_phrase(cheapest)} would do: another decision was in force at"
+            f" {percent(cheapest.stale / cheapest.uses)} of uses."
+        )
+    ]
 
 
 def _of_real_time(facts: Facts) -> str:

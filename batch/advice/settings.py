@@ -32,8 +32,8 @@ class Wishes(BaseModel):
     time_zone: str = Field(_UTC, description="Whose time that is, such as Europe/Berlin.")
     warm_up: Annotated[Duration, Field(ge=0)] | None = Field(
         None,
-        description="For so long from the first event on, events are known to runs but no uses are counted;"
-        " half of the recorded time unless given.",
+        description="For so long from the first event on, such as 2d, events are known to runs, but no use is"
+        " counted; half of the recorded time unless given.",
     )
     run_seconds: float | None = Field(
         None, ge=0, description="How long a run takes; what was measured on this machine unless given."
