@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection
@@ -14,10 +15,13 @@ from shared.deadline import Deadline
 from shared.kafka.columns import NewRecords
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.writer import Writer
+from shared.models.directory import KINDS
 from tests.support.broker import own_broker, unique
 from tests.support.commands import Running, command, running
+from tests.support.models import threshold_model
 from tests.support.promlint import problems
 from tests.support.topics import Pipeline, make_pipeline
+from tests.support.unstable import ByThread
 
 pytestmark = pytest.mark.broker
 
@@ -192,3 +196,38 @@ def test_a_loop_that_hangs_is_ended_by_force_with_the_stack_that_shows_where(pip
     assert told["offsets_by_partition"].keys() <= {"0", "1", "2"}
     assert any("Ended by the watchdog" in line for line in consumer.lines)
     assert pipeline.committed_content() == {}
+
+
+def test_the_sentinel_scores_live_events_again_and_nothing_disagrees(pipeline: Pipeline) -> None:
+    pipeline.send(events(3_000))
+    options = pipeline.options(MODEL, "--http-port", "0", "--workers", "2", "--sentinel", "1")
+    with running("consumer", *options, "--batch-events", "500") as consumer:
+        metrics = Port(consumer).wait_until(lambda now: total(now, "tandem_sentinel_events_total") == 3_000)
+        assert metrics['tandem_events_rejected_total{reason="not_json"}'] == 300
+        assert metrics["tandem_sentinel_cpu_seconds_total"] > 0
+        for name in ("disagreements", "left_out"):
+            values = [value for series, value in metrics.items() if f"sentinel_{name}" in series]
+            assert set(values) == {0}
+
+
+def test_the_sentinel_tells_of_a_model_that_says_something_else_elsewhere(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setitem(KINDS, ByThread.kind, ByThread)
+        model = threshold_model(tmp_path / "planted", kind=ByThread.kind)
+    pipeline.send(events(300))
+    options = pipeline.options(model, "--http-port", "0", "--sentinel", "0.5", "--reject-limit", "1")
+    decision = 'tandem_sentinel_disagreements_total{kind="decision"}'
+    with running("tests.support.planted_consumer", *options) as consumer:
+        metrics = Port(consumer).wait_until(lambda now: now.get(decision, 0) > 0)
+        assert consumer.end(signal.SIGTERM) == 0
+    others = [value for series, value in metrics.items() if "disagreements" in series and series != decision]
+    assert set(others) == {0}
+    [line] = [json.loads(line) for line in consumer.lines if "batch path disagree" in line]
+    assert (line["level"], line["kind"]) == ("error", "decision")
+    assert line["position"].startswith(f"{pipeline.events}/")
+    said = "the stream says 0x1.6666666666666p-1 (true), the batch path 0x0.0p+0 (false)"
+    assert said in line["message"]
+    # It says so, and changes nothing.
+    assert len(pipeline.committed_content()) == 300
