@@ -57,7 +57,8 @@ def work_folder(settings: ProveSettings) -> Iterator[Path]:
 
 
 def _check_usable(folder: LocalFolder, *, resume: bool) -> None:
-    names = [name for name in folder.names() if not name.endswith(".tmp")]
+    # A run that was killed before it had a plan may have left that half written.
+    names = [name for name in folder.names() if not name.startswith(f".{PLAN_FILE}")]
     if not names or (resume and PLAN_FILE in names):
         return
     if PLAN_FILE in names:

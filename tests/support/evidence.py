@@ -3,15 +3,22 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from batch.export import record_batch
 from batch.folder import LocalFolder
 from batch.manifest import Column, PartitionRange, Run, Snapshot, write_manifest
+from batch.proof.evidence import Evidence
+from batch.proof.gather import gather, work_folder
+from batch.proof.settings import ProveSettings
 from batch.sinks import ParquetSink
 from batch.snapshots import snapshot_schema
 from batch.writers import PartWriter
 from shared.kafka.columns import RecordColumns
+from shared.progress import Meter
 from shared.replay_log import Entry
+from shared.settings import load
+from tests.support.letters import NOW, letter_columns
 
 EVENTS, PREDICTIONS, LETTERS, REPLAYS = "customers", "predictions", "dead-letters", "dead-letters-replayed"
 TIME = 1_700_000_000_000
@@ -108,7 +115,7 @@ def events(count: int, partition: int = 0, start: int = 0, step: int = 1) -> Rec
 
 
 def replay_entry(
-    offset: int, attempt: int = 1, outcome: str = "scored", timestamp: int = TIME, partition: int = 0
+    offset: int, attempt: int = 1, outcome: str = "scored", timestamp: int = NOW - 1, partition: int = 0
 ) -> bytes:
     """An entry of the log of replays."""
     said = Entry(
@@ -120,3 +127,43 @@ def replay_entry(
         "threshold@2",
     )
     return json.dumps({name: getattr(said, name) for name in said.__struct_fields__}).encode()
+
+
+def letters(offsets: Iterable[int], partition: int = 0, start: int = 0, **changes: Any) -> RecordColumns:
+    """Dead letters of events; `changes` are of tests.support.letters.letter_columns."""
+    found = RecordColumns(LETTERS, partition)
+    for number, offset in enumerate(offsets):
+        found.extend(letter_columns([b"junk"], offset, partition=partition, at=start + number, **changes))
+    return found
+
+
+def prove_settings(work: Path | None = None, *more: str) -> ProveSettings:
+    """The settings of a proof."""
+    where = () if work is None else ("--work-folder", str(work))
+    return load(ProveSettings, ["--model", "models/threshold", *where, *more], "prove")
+
+
+def exports(folder: Path, *more: str, **records_of: Sequence[RecordColumns]) -> ProveSettings:
+    """The settings of a proof of snapshots, which are written.
+
+    Args:
+        folder: Where to write them; the work folder is in it, too.
+        more: Further options.
+        records_of: By `events`, `predictions`, `letters` and perhaps `replays`, the records.
+    """
+    topics = {"events": EVENTS, "predictions": PREDICTIONS, "letters": LETTERS, "replays": REPLAYS}
+    options = {"letters": "dead-letters"}
+    given: list[str] = []
+    for role, topic in topics.items():
+        if role != "replays" or role in records_of:
+            option = options.get(role, role)
+            if not (folder / option).exists():
+                write_snapshot(folder / option, topic, records_of.get(role, []), {0: (0, 0)})
+            given += [f"--{option}", str(folder / option)]
+    return prove_settings(folder / "work", *given, *more)
+
+
+def gathered(settings: ProveSettings) -> Evidence:
+    """All that a proof has to judge."""
+    with work_folder(settings) as work, Meter() as meter:
+        return gather(settings, work, meter)
