@@ -213,6 +213,16 @@ class Schema(BaseModel):
         """Every known field in the order in which problems are looked for: key, event's own, features."""
         return (self.key, EVENT_ID, OCCURRED_AT, *(feature.name for feature in self.features))
 
+    def as_read(self) -> "Schema":
+        """What a validator sees of it; equal ones make the same of all events and rows.
+
+        How categories become a model's columns, and what is said for people, does not matter to it.
+        """
+        inputs = tuple(
+            declared.model_copy(update={"encoding": None, "description": None}) for declared in self.inputs
+        )
+        return self.model_copy(update={"inputs": inputs})
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:

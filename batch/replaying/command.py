@@ -1,0 +1,50 @@
+"""`python -m batch replay`: history scored with another model, and which decisions would flip."""
+
+from collections.abc import Sequence
+
+from batch.replaying.replay import replay
+from batch.replaying.result import Replay
+from batch.replaying.settings import ReplaySettings
+from batch.replaying.show import show
+from shared import logs
+from shared.errors import AnswerIsNo, ExitCode
+from shared.settings import load
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command.
+
+    Raises:
+        TandemError: A model, history or the predictions cannot be used, or too many decisions flip.
+    """
+    settings = load(ReplaySettings, arguments, "python -m batch replay")
+    logs.set_up(settings.log_format, settings.log_level)
+    found = replay(settings)
+    if settings.as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        show(found, settings.top)
+    if settings.fail_above is not None:
+        _check(found, settings.fail_above)
+    return ExitCode.DONE
+
+
+def _check(found: Replay, most: float) -> None:
+    """Sees that no more decisions flip or are lost than may.
+
+    Raises:
+        AnswerIsNo: More do, or there is nothing to say it of.
+    """
+    total = found.compared + found.lost
+    if not total:
+        raise AnswerIsNo(
+            "no event has a decision of what decided before, so that --fail-above cannot be held",
+            hint="Replay events that were scored.",
+        )
+    changed = found.all.flipped + found.lost
+    if changed / total > most:
+        raise AnswerIsNo(
+            f"{changed:,} of {total:,} decisions ({changed / total:.2%}) flip or are lost, more than"
+            f" --fail-above {most:g} allows",
+            hint="See the segments and customers above, and decide whether the change is meant.",
+        )

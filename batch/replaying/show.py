@@ -1,0 +1,142 @@
+"""A replay for people, on a terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from batch.replaying.result import Affected, Flips, Replay
+from shared.visible import visible
+
+# The longest line of a table, in characters.
+_WIDEST = 1_000
+
+
+def show(replay: Replay, top: int, console: Console | None = None) -> None:
+    """Prints a replay.
+
+    Args:
+        replay: What was found.
+        top: How many segments to show.
+        console: Where to; standard output unless given.
+    """
+    console = console or Console(highlight=False)
+    for name, text in (
+        ("history", f"{replay.source}, {replay.events:,} events, {replay.compared:,} with both decisions"),
+        ("before", replay.before),
+        ("after", replay.after),
+    ):
+        console.print(Text(f"{name:<8}{visible(text)}", style="dim"), soft_wrap=True)
+    segments = most_flipped(replay, top)
+    if segments:
+        _print(console, _segments(segments, replay.all))
+    if replay.affected:
+        _print(console, _affected(replay.affected))
+    if replay.newly_rejected or replay.newly_scored:
+        _print(console, _rejected(replay))
+    for note in replay.notes:
+        console.print(Text(visible(note), style="yellow"), soft_wrap=True)
+    console.print(verdict(replay), soft_wrap=True)
+
+
+def most_flipped(replay: Replay, top: int) -> list[Flips]:
+    """The segments in which the largest share flips, those beyond chance before all others.
+
+    Args:
+        replay: What was found.
+        top: How many at most.
+    """
+    flipped = [flips for flips in replay.segments if flips.flipped]
+    told = sorted(flipped, key=lambda flips: (not _above(flips, replay.all), -flips.share))
+    return told[:top]
+
+
+def _above(flips: Flips, total: Flips) -> bool:
+    return flips.beyond_chance and flips.share > total.share
+
+
+def verdict(replay: Replay) -> Text:
+    """What flips, in a sentence."""
+    total = replay.all
+    if not replay.compared:
+        return Text("No event has a decision of both: there is nothing to compare.", style="red")
+    if not total.flipped:
+        return Text(f"No decision of {total.events:,} flips.", style="green")
+    return Text(
+        f"{total.flipped:,} of {total.events:,} decisions {'flips' if total.flipped == 1 else 'flip'}"
+        f" ({_share(total.share)}): {total.raised:,} become true, {total.lowered:,} become false.",
+        style="yellow",
+    )
+
+
+def _share(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 or not share else "less than 0.1%"
+
+
+def _print(console: Console, table: Table) -> None:
+    # Cut off by nothing: where lines are too long for the terminal, that wraps them.
+    wide = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+    console.width = max(console.width, wide)
+    console.print(table)
+
+
+def _segments(segments: list[Flips], total: Flips) -> Table:
+    table = Table(box=None, pad_edge=False, title="Segments that flip most", title_justify="left")
+    table.add_column("input")
+    table.add_column("segment")
+    for column in ("flips", "of events", "flipped", "to true", "to false", "mean change"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for flips in segments:
+        table.add_row(
+            Text(visible(flips.feature)),
+            Text(visible(flips.segment)),
+            _share(flips.share),
+            f"{flips.events:,}",
+            f"{flips.flipped:,}",
+            f"{flips.raised:,}",
+            f"{flips.lowered:,}",
+            f"{flips.mean_change:+.2g}",
+            Text("beyond chance", style="red") if _above(flips, total) else "",
+        )
+    table.add_row(
+        Text("all", style="bold"),
+        "",
+        _share(total.share),
+        f"{total.events:,}",
+        f"{total.flipped:,}",
+        f"{total.raised:,}",
+        f"{total.lowered:,}",
+        f"{total.mean_change:+.2g}",
+        "",
+    )
+    return table
+
+
+def _affected(affected: list[Affected]) -> Table:
+    table = Table(box=None, pad_edge=False, title="Customers most affected", title_justify="left")
+    for column in ("customer", "event"):
+        table.add_column(column)
+    for column in ("before", "after", "change"):
+        table.add_column(column, justify="right")
+    table.add_column("decision becomes")
+    for one in affected:
+        table.add_row(
+            Text(visible(one.customer)),
+            Text(visible(one.position)),
+            f"{one.before:.4g}",
+            f"{one.after:.4g}",
+            f"{one.after - one.before:+.4g}",
+            str(one.decision).lower(),
+        )
+    return table
+
+
+def _rejected(replay: Replay) -> Table:
+    table = Table(box=None, pad_edge=False, title="Without both decisions", title_justify="left")
+    table.add_column("")
+    table.add_column("events", justify="right")
+    for reason, count in replay.newly_rejected.items():
+        table.add_row(Text(f"rejected by the tried model only: {reason}"), f"{count:,}")
+    if replay.newly_scored:
+        table.add_row("scored by the tried model only", f"{replay.newly_scored:,}")
+    return table
