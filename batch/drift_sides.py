@@ -51,14 +51,23 @@ def load_side(text: str) -> Side:
     folder = path.parent if path.name == MANIFEST_FILE else path
     if has_manifest(folder):
         return _of_folder(text, LocalFolder(folder))
-    if path.is_dir():
-        # Those of each model have a folder of their own; one that is being written begins with a dot.
-        files = [file for file in path.rglob("*.json") if not file.name.startswith(".")]
-    else:
-        files = [path] if path.exists() else [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207 - the pattern may be absolute
+    try:
+        files = _files(path)
+    except OSError as error:
+        raise InputError(f"{text}: cannot be read: {error.strerror or error}", hint=_HINT) from error
     if not files:
         raise InputError(f"{text}: there are no sketches", hint=_HINT)
     return _of_stream(text, [(file, SketchFile.read(file)) for file in files])
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of sketches that a path or a pattern names."""
+    if path.is_dir():
+        # Those of each model have a folder of their own; one that is being written begins with a dot.
+        return [file for file in path.rglob("*.json") if not file.name.startswith(".")]
+    if path.exists():
+        return [path]
+    return [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - the pattern may be absolute
 
 
 def _of_folder(name: str, folder: Folder) -> Side:

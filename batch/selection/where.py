@@ -6,8 +6,10 @@
 holds one; a column whose name is no plain word stands in backquotes. A column alone asks whether it is true.
 """
 
+import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal, NoReturn
 
 from batch.selection.conditions import (
@@ -55,6 +57,8 @@ _EXCHANGED: Final[dict[Operator, Operator]] = {
 }
 _WORDS: Final = frozenset({"and", "or", "not", "in", "is", "null", "none", "true", "false"})
 _DEEPEST: Final = 50
+# No column holds an integer that is as large.
+_BEYOND_INTEGERS: Final = 2.0**64
 _HINT: Final = "For example: --where \"plan = 'pro' and tenure_months > 12\"."
 
 
@@ -216,8 +220,13 @@ class _Parser:
             return here.text
         if here.kind == "keyword":
             return here.text == "true"
-        whole = here.text.lstrip("+-").isdecimal()
-        return int(here.text) if whole else float(here.text)
+        number = float(here.text)
+        if math.isinf(number):
+            self._refuse(here, "the number is larger than any that a column holds")
+        if abs(number) >= _BEYOND_INTEGERS or not here.text.lstrip("+-").isdecimal():
+            return number
+        # Python itself reads no integer of thousands of digits, be they zeros.
+        return int(Decimal(here.text))
 
     def _refuse(self, token: _Token, said: str) -> NoReturn:
         line = re.sub(r"\s", " ", self._text)

@@ -346,6 +346,7 @@ def test_what_holds_no_sketches_is_refused_with_what_to_do(
     for given, said in (
         (tmp_path / "empty", "there are no sketches Name an output folder"),
         (tmp_path / "nowhere", "there are no sketches"),
+        (tmp_path / ("long" * 100), "cannot be read: File name too long"),
         (tmp_path / "rows.json", "rows.json: it is no sketch of a stream"),
         (tmp_path / "damaged.json", "damaged.json: its sketches cannot be read: its bytes are no t-digest"),
         (snapshot(tmp_path / "unparsed", None), "Export it again with --model"),

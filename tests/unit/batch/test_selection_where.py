@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.selection.conditions import Comparison
 from batch.selection.selection import Selection, Selector
 from batch.selection.where import parse_where
 from batch.sources import FileRows, Reading
@@ -126,6 +127,9 @@ POINTED = {
     "1 = 1": ("a column is expected", 4),
     "tenure > 12abc": ("this is not understood", 9),
     "": ("a column or a value is expected", 0),
+    "tenure < 1" + "0" * 400: ("the number is larger than any that a column holds", 9),
+    "tenure in (1, -1" + "0" * 5000 + ")": ("the number is larger than any that a column holds", 14),
+    "tenure > 1e999": ("the number is larger than any that a column holds", 9),
 }
 
 
@@ -139,6 +143,13 @@ def test_what_is_no_condition_is_pointed_at(where: str) -> None:
     assert line == f"  {where}"
     assert pointer == "  " + " " * place + "^"
     assert refused.value.exit_code == ExitCode.USAGE
+
+
+def test_a_number_may_be_as_long_as_it_likes() -> None:
+    assert parse_where(f"a = -{'0' * 5000}7") == Comparison("a", "=", -7)
+    assert parse_where(f"a = 1{'0' * 300}") == Comparison("a", "=", 1e300)
+    for make in KINDS.values():
+        assert selected(f"tenure < 1{'0' * 300}", make(ROWS)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("deep", ["(" * 2000 + "a" + ")" * 2000, "not " * 2000 + "a"])
