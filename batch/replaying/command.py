@@ -1,5 +1,6 @@
 """`python -m batch replay`: history scored with another model, and which decisions would flip."""
 
+import time
 from collections.abc import Sequence
 
 from batch.replaying.replay import replay
@@ -19,11 +20,16 @@ def main(arguments: Sequence[str]) -> int:
     """
     settings = load(ReplaySettings, arguments, "python -m batch replay")
     logs.set_up(settings.log_format, settings.log_level)
+    begin = time.monotonic()
     found = replay(settings)
     if settings.as_json:
         print(found.model_dump_json(indent=2))
     else:
         show(found, settings.top)
+    if settings.report is not None:
+        from batch.report.write import new_report, write_report  # noqa: PLC0415 - only a report needs it
+
+        write_report(settings.report, new_report(settings, time.monotonic() - begin, replay=found))
     if settings.fail_above is not None:
         _check(found, settings.fail_above)
     return ExitCode.DONE
