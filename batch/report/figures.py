@@ -3,6 +3,9 @@
 import math
 from typing import Final
 
+#: Stands where there is nothing to tell.
+NOTHING: Final = "\u2013"
+_MINUS: Final = "\u2212"
 # By its name, how many of it a minute and so on are, in seconds.
 _LONG: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _SHORT: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -29,7 +32,7 @@ def percent(share: float) -> str:
 
 def part(some: float, whole: float) -> str:
     """A part of a whole in percent."""
-    return percent(some / whole) if whole else "–"
+    return percent(some / whole) if whole else NOTHING
 
 
 def digits(number: float) -> str:
@@ -45,13 +48,13 @@ def digits(number: float) -> str:
 def signed(number: float) -> str:
     """A change, with its sign."""
     text = digits(abs(number))
-    return text if text == "0" else f"{'+' if number > 0 else '−'}{text}"
+    return text if text == "0" else f"{'+' if number > 0 else _MINUS}{text}"
 
 
 def duration(seconds: float) -> str:
     """A time in the units that fit it: 12.4 ms, 3.2 s, 5 min 20 s, 2 h 5 min, 3 d 4 h."""
     if seconds < 0:
-        return f"−{duration(-seconds)}"
+        return f"{_MINUS}{duration(-seconds)}"
     if seconds < 59.95:
         return _short(seconds)
     whole = round(seconds)

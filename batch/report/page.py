@@ -1,6 +1,5 @@
 """report.html: a report as one page that needs nothing but itself."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from importlib import resources
 from typing import Final
@@ -12,7 +11,9 @@ from markupsafe import Markup
 from batch.proof.result import Proof
 from batch.proof.show import verdict
 from batch.replaying.result import Replay
-from batch.report import charts, figures
+from batch.report import figures
+from batch.report.charts import ages, spread
+from batch.report.cost_chart import costs
 from batch.report.document import Report
 from batch.report.marks import marked
 from batch.report.views import books, classes, examples, explained, features, matrix, segments
@@ -40,7 +41,13 @@ def page(report: Report) -> str:
         "visible": visible,
         "moment": moment,
     }
-    templates.globals |= {"part": figures.part, "marked": marked, "charts": charts}
+    templates.globals |= {
+        "part": figures.part,
+        "marked": marked,
+        "spread": spread,
+        "ages": ages,
+        "costs": costs,
+    }
     style = resources.files("batch.report").joinpath("style.css").read_text(encoding="utf-8")
     return templates.get_template(_TEMPLATE).render(
         report=report,

@@ -223,12 +223,12 @@ def advice() -> Advice:
         cadences=cadences,
         recommended="every minute",
         recommendation=(
-            "Score every minute: it is the cheapest cadence that keeps stale uses below the 1% that you accept,"
-            " and costs 0.0092 a day."
+            "Score every minute: 0.18 % of uses had another decision than real time's, or none, for 689 CPU"
+            " seconds a day against 86,400 that real time reserves, a price of 0.0092 against 1.2."
         ),
         reasons=[
             "In real time no use is stale, but a process is up all day: 1.15 a day.",
-            "Scored hourly, 3.1% of uses are, and a changed decision still stands for 38 minutes at the median.",
+            "Scored hourly, 3.1% of uses are, and a changed decision stands for 38 minutes.",
             "Scored nightly, 18.2% are; 8,702 changes are over before the next run.",
         ],
         notes=["The costs are those of this machine, and leave out the broker's."],
