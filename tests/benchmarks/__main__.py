@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks import batch, codec, kinds, latency, options, soak, stream
+from tests.benchmarks import batch, codec, kinds, latency, options, sentinel, soak, stream
 from tests.benchmarks.report import Row
 from tests.support.broker import running_broker
 
 #: In the order in which they run.
 _ALONE = ("kinds", "batch")
-_WITH_BROKER = ("latency", "stream", "options", "codec", "soak")
+_WITH_BROKER = ("latency", "stream", "options", "sentinel", "codec", "soak")
 
 
 def _numbers(text: str) -> list[int]:
@@ -63,6 +63,7 @@ def _measured_with_broker(names: Sequence[str], told: argparse.Namespace) -> dic
             "latency": lambda: latency.main(bootstrap, told.rates, told.seconds, told.only),
             "stream": lambda: stream.main(bootstrap, told.counts, told.runs, told.only),
             "options": lambda: options.main(bootstrap, few, told.runs),
+            "sentinel": lambda: sentinel.main(bootstrap, few, told.runs),
             "codec": lambda: codec.main(bootstrap, few, told.runs),
             "soak": lambda: soak.main(bootstrap, told.soak_events),
         }
