@@ -8,9 +8,9 @@ from pydantic_settings import CliPositionalArg
 
 from batch.destinations import Target, destination_of
 from batch.destinations.settings import told
-from batch.manifest import Predictions, read_manifest
+from batch.manifest import read_scored
 from shared import logs
-from shared.errors import ConfigurationError, ExitCode, InputError
+from shared.errors import ConfigurationError, ExitCode
 from shared.logs import LogSettings
 from shared.settings import CommandSettings, load
 from shared.stores.address import has_scheme, shown_address
@@ -65,8 +65,5 @@ def main(arguments: Sequence[str]) -> int:
             hint="Copy the whole folder here, and deliver the copy.",
         )
     folder = Path(settings.folder)
-    manifest = read_manifest(folder)
-    if not isinstance(manifest, Predictions):
-        raise InputError(f"{folder}: it holds no predictions", hint="Deliver what `score` wrote.")
-    print(f"delivered  {told(destination.deliver(folder, manifest))}")
+    print(f"delivered  {told(destination.deliver(folder, read_scored(folder)))}")
     return ExitCode.DONE

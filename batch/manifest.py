@@ -357,5 +357,20 @@ def read_manifest(place: Path | Folder) -> Manifest:
     return manifest
 
 
+def read_scored(place: Path | Folder) -> Predictions:
+    """Reads the manifest of a folder of predictions, and sees that its parts are there.
+
+    Raises:
+        InputError: As read_manifest, or the folder holds a snapshot.
+    """
+    manifest = read_manifest(place)
+    if not isinstance(manifest, Predictions):
+        raise InputError(
+            f"{_folder(place).address}: it holds a snapshot, not predictions",
+            hint="Name a folder that `python -m batch score` has written.",
+        )
+    return manifest
+
+
 def _folder(place: Path | Folder) -> Folder:
     return LocalFolder(place) if isinstance(place, Path) else place

@@ -23,7 +23,7 @@ from batch.manifest import (
     Predictions,
     Retry,
     Run,
-    read_manifest,
+    read_scored,
     write_manifest,
 )
 from batch.memory import default_memory
@@ -116,21 +116,11 @@ def retry(settings: RetrySettings) -> Predictions:
         TandemError: The folder, the model or a fixed file cannot be used; the folder is as it was.
     """
     folder = folder_at(settings.folder)
-    _manifest_of(folder)
+    read_scored(folder)
     with folder.locked():
         folder.mend(0)
         folder.end()
-        return _Retrial(settings, folder, _manifest_of(folder)).run()
-
-
-def _manifest_of(folder: Folder) -> Predictions:
-    manifest = read_manifest(folder)
-    if not isinstance(manifest, Predictions):
-        raise InputError(
-            f"{folder.address}: it holds a snapshot, not predictions",
-            hint="Name the folder that `python -m batch score` has written.",
-        )
-    return manifest
+        return _Retrial(settings, folder, read_scored(folder)).run()
 
 
 @dataclass(frozen=True, slots=True)

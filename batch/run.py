@@ -20,7 +20,7 @@ from batch.manifest import (
     PartFile,
     Predictions,
     Run,
-    read_manifest,
+    read_scored,
     write_manifest,
 )
 from batch.pieces import FinishedPart, Progress, merged_sketches
@@ -104,9 +104,7 @@ class BatchRun:
         Raises:
             InputError: Naming what has changed since.
         """
-        manifest = read_manifest(self.folder)
-        if not isinstance(manifest, Predictions):
-            raise InputError(f"{self.folder.address}: it holds a snapshot", hint="Name a new folder.")
+        manifest = read_scored(self.folder)
         self._check_not_fleeting()
         states = [source.state() for source in self.job.sources]
         before = Begun(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batch.folder import Folder, folder_at
-from batch.manifest import Predictions, has_manifest, read_manifest
+from batch.manifest import Predictions, has_manifest, read_scored
 from batch.results import (
     PREDICTIONS,
     REJECTIONS,
@@ -141,12 +141,7 @@ def is_folder(place: str) -> bool:
 
 
 def _in_folder(folder: Folder, on: JoinColumn) -> tuple[Iterator[pa.Table], Iterator[pa.Table]]:
-    manifest = read_manifest(folder)
-    if not isinstance(manifest, Predictions):
-        raise InputError(
-            f"{folder.address}: it holds a snapshot, not predictions",
-            hint="Score it first: python -m batch score.",
-        )
+    manifest = read_scored(folder)
     rejections = (
         table for part in manifest.rejected for table in read_rejections(folder.file(part.file), on)
     )

@@ -225,6 +225,25 @@ def test_two_snapshots_of_one_topic_are_refused(
     assert "customers/0: another input holds rows of this name too" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["deliver", "SNAPSHOT", "--output", "sqlite:///x.db", "--output-table", "t"],
+        ["compare", "SNAPSHOT", "SNAPSHOT"],
+        ["retry", "SNAPSHOT", "fixed.csv"],
+        ["score", "SNAPSHOT", "--model", "MODEL", "--output", "SNAPSHOT", "--resume"],
+    ],
+    ids=lambda given: given[0],
+)
+def test_a_snapshot_where_predictions_are_wanted_is_refused_with_one_sentence(
+    tmp_path: Path, model: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_snapshot(tmp_path / "snapshot", model)
+    names = {"SNAPSHOT": str(folder), "MODEL": str(model)}
+    assert main([names.get(text, text) for text in arguments]) == ExitCode.UNREADABLE
+    assert f"{folder}: it holds a snapshot, not predictions" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("parsed", [True, False])
 def test_rows_and_fields_of_a_snapshot_are_selected_by_their_events(
     tmp_path: Path, model: Path, *, parsed: bool
