@@ -18,6 +18,7 @@ def main(arguments: Sequence[str]) -> int:
         "compare": (lazily("batch.compare"), "compare the predictions of the stream with those of a batch"),
         "replay": (lazily("batch.replaying.command"), "score history with another model: what would flip"),
         "advise": (lazily("batch.advice.command"), "say from recorded events: batch or real time"),
+        "prove": (lazily("batch.proof.command"), "prove that stream and batch agree, and nothing was lost"),
         "drift": (lazily("batch.drift"), "compare how inputs and scores are spread, to those before"),
         "model": (lazily("batch.model.command"), "import, certify, show, validate and list models"),
     }

@@ -98,6 +98,11 @@ class Replayed:
         ).fetchone()
         return None if found is None else msgspec.json.decode(found[0], type=Entry)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever replayed."""
+        return self._entries.execute("SELECT 1 FROM entry LIMIT 1").fetchone() is None
+
     def knows(self, position: str) -> bool:
         """Whether an event of a position, `topic/partition/offset`, was ever replayed."""
         # "A" is the character after "@", which ends the position.

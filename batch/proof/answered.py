@@ -83,7 +83,7 @@ class _Reading:
         letters = role is Role.DEAD_LETTERS
         self._read: Callable[[pa.RecordBatch], Read] = reading.letters if letters else reading.predictions
         self._columns = ["offset", "timestamp", "value", *(["headers"] if letters else [])]
-        self._starts, self._ends = _bounds(plan.events)
+        self._starts, self._ends, self._unwritten = _bounds(plan.events)
 
     def into(self, folder: LocalFolder, tell: Tell) -> Books:
         """Writes its answers into a folder, and last of all its books.
@@ -91,13 +91,14 @@ class _Reading:
         Raises:
             InputError: The snapshot is not whole, or the disk is full.
         """
-        spill, outside, replayed = Spill(folder), Counter[int](), Counter[int]()
+        spill, replayed = Spill(folder), Counter[int]()
+        outside, beyond = Counter[int](), Counter[int]()
         records = elsewhere = foreign = 0
         first: int | None = None
         first_foreign: str | None = None
         for batch in ahead(self._recorded.read(self._columns)):
             read = self._read(batch)
-            spill.add(self._covered(read.answers, outside))
+            spill.add(self._covered(read.answers, outside, beyond))
             replayed += read.replayed
             records, elsewhere = records + batch.num_rows, elsewhere + read.elsewhere
             foreign += read.foreign
@@ -110,6 +111,7 @@ class _Reading:
             records=records,
             windows=spill.finish(),
             outside=dict(sorted(outside.items())),
+            beyond=dict(sorted(beyond.items())),
             replayed=dict(sorted(replayed.items())),
             elsewhere=elsewhere,
             foreign=foreign,
@@ -119,23 +121,25 @@ class _Reading:
         write_books(folder, books)
         return books
 
-    def _covered(self, answers: pa.Table, outside: Counter[int]) -> pa.Table:
+    def _covered(self, answers: pa.Table, outside: Counter[int], beyond: Counter[int]) -> pa.Table:
         """The answers of events that the plan covers; the others are counted."""
         partitions, offsets = answers.column("partition").to_numpy(), answers.column("offset").to_numpy()
         inside = (offsets >= self._starts[partitions]) & (offsets < self._ends[partitions])
         if inside.all():
             return answers
         outside.update(partitions[~inside].tolist())
+        beyond.update(partitions[offsets >= self._unwritten[partitions]].tolist())
         return answers.filter(pa.array(inside))
 
 
-def _bounds(events: list[EventRange]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """By partition, the first offset and the one after the last."""
+def _bounds(events: list[EventRange]) -> list[npt.NDArray[np.int64]]:
+    """By partition, the first offset, the one after the last, and the first that was not written yet."""
     count = max((one.partition for one in events), default=-1) + 1
-    starts, ends = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    starts, ends, unwritten = (np.zeros(count, np.int64) for _ in range(3))
     for one in events:
         starts[one.partition], ends[one.partition] = one.start, one.end
-    return starts, ends
+        unwritten[one.partition] = np.iinfo(np.int64).max if one.unwritten is None else one.unwritten
+    return [starts, ends, unwritten]
 
 
 def narrowed(plan: Plan, events: Mapping[int, Recorded], books: AllBooks) -> Plan:

@@ -10,7 +10,8 @@ PREDICTION, LETTER = 0, 1
 #: `(at_partition, at_offset)` on the topic of its kind. `value` is the prediction as it was written, or the
 #: event's bytes in the letter; `model` is `name@version`; `model_sha256` (12 hex) a letter does not have.
 #: `bytes` and `sha256` are those of a letter that goes without its event's bytes: see `stub_of` in
-#: shared/dead_letters.py.
+#: shared/dead_letters.py. A prediction is `replayed` when its event had a dead letter that was replayed: it
+#: is late on purpose.
 ANSWERS: Final = pa.schema(
     [
         pa.field("partition", pa.int32(), nullable=False),
@@ -25,5 +26,6 @@ ANSWERS: Final = pa.schema(
         pa.field("reason", pa.string()),
         pa.field("bytes", pa.int64()),
         pa.field("sha256", pa.string()),
+        pa.field("replayed", pa.bool_()),
     ]
 )

@@ -82,6 +82,10 @@ class Evidence:
         """Dead letters of a partition's events that were replayed since, and stand for nothing any more."""
         return sum(books.replayed.get(partition, 0) for _, books in self._books.values())
 
+    def beyond(self, partition: int) -> int:
+        """Answers of a partition for offsets that no event had yet."""
+        return sum(books.beyond.get(partition, 0) for _, books in self._books.values())
+
     @cached_property
     def foreign(self) -> dict[str, int]:
         """By topic, records that are neither predictions nor dead letters; a proof with any does not hold."""

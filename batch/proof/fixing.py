@@ -19,7 +19,7 @@ from batch.proof.settings import ProveSettings
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError, StalledError
 from shared.kafka.groups import GroupLag, PartitionLag
-from shared.kafka.to_end import Extent, offsets_from, settled_extents
+from shared.kafka.to_end import Extent, extents, offsets_from, settled_extents
 from shared.kafka.topics import TopicInfo, describe_topics
 from shared.replay_log import log_topic
 
@@ -53,21 +53,22 @@ def fix(settings: ProveSettings) -> Plan:
     check_distinct(topics)
     since = since_of(settings)
     committed = _committed(settings)
-    extents = _settled(settings, topics)
-    if not extents[Role.REPLAYS]:
+    answered = _settled(settings, topics)
+    if not answered[Role.REPLAYS]:
         topics = {role: topic for role, topic in topics.items() if role is not Role.REPLAYS}
-    events = [_event_range(one) for one in committed]
+    written = extents(settings, settings.input_topic)
+    events = [_event_range(one, written[one.partition].end) for one in committed]
     if since is not None:
         firsts = offsets_from(settings, settings.input_topic, since)
         events = [events_from(one, firsts.get(one.partition)) for one in events]
     known = describe_topics(settings, list(topics.values()), Deadline.after(settings.broker_timeout))
     answers: dict[Role, list[AnswerRange]] = {
-        role: _answers(settings, known[topic], topic, extents[role], since)
+        role: _answers(settings, known[topic], topic, answered[role], since)
         for role, topic in topics.items()
         if role in (Role.PREDICTIONS, Role.DEAD_LETTERS)
     }
     if Role.REPLAYS in topics:
-        answers[Role.REPLAYS] = [_range(p, extent) for p, extent in extents[Role.REPLAYS].items()]
+        answers[Role.REPLAYS] = [_range(p, extent) for p, extent in answered[Role.REPLAYS].items()]
         # Only its newest entry of an event counts.
         del known[topics[Role.REPLAYS]]
     notes = [*since_notes(settings, since), *_group_notes(settings, committed), *_compaction_notes(known)]
@@ -80,14 +81,14 @@ def _answers(
     settings: ProveSettings,
     known: TopicInfo | None,
     topic: str,
-    extents: Mapping[int, Extent],
+    held: Mapping[int, Extent],
     since: int | None,
 ) -> list[AnswerRange]:
     """What is read of a topic of answers."""
     kept_since = _kept_since(known, time.time_ns() // 1_000_000)
     found = [
         _range(partition, extent).model_copy(update={"kept_since": kept_since})
-        for partition, extent in extents.items()
+        for partition, extent in held.items()
     ]
     if since is None:
         return found
@@ -120,12 +121,11 @@ def _committed(settings: ProveSettings) -> list[PartitionLag]:
     return partitions
 
 
-def _event_range(lag: PartitionLag) -> EventRange:
+def _event_range(lag: PartitionLag, unwritten: int) -> EventRange:
     done = 0 if lag.committed is None else lag.committed.offset
     end = min(max(lag.begin, lag.end), max(lag.begin, done))
-    return EventRange(
-        partition=lag.partition, start=lag.begin, end=end, pending=max(lag.begin, lag.end) - end
-    )
+    pending = max(lag.begin, lag.end) - end
+    return EventRange(partition=lag.partition, start=lag.begin, end=end, pending=pending, unwritten=unwritten)
 
 
 def _group_notes(settings: ProveSettings, partitions: Sequence[PartitionLag]) -> list[str]:
@@ -176,5 +176,5 @@ def _log(settings: ProveSettings, topic: str) -> dict[int, Extent]:
     return settled_extents(settings, topic)
 
 
-def _ends(extents: Mapping[int, Extent]) -> dict[int, int]:
-    return {partition: extent.end for partition, extent in extents.items()}
+def _ends(held: Mapping[int, Extent]) -> dict[int, int]:
+    return {partition: extent.end for partition, extent in held.items()}

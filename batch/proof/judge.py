@@ -18,7 +18,7 @@ from batch.proof.examples import Examples
 from batch.proof.judged import Judged
 from batch.proof.matching import Matched, matched
 from batch.proof.models import Models
-from batch.proof.order import NOWHERE, KeyOrder
+from batch.proof.order import KeyOrder
 from batch.proof.result import PartitionLedger
 from batch.proof.tally import Counts, Tally
 from batch.proof.verdicts import WindowVerdicts
@@ -37,7 +37,6 @@ class PartitionJudge:
         topics: By role (events, predictions, dead-letters) the topic.
         sample: The share of events that are scored, drawn by their positions.
         examples: How many events to tell of each class in which something is wrong.
-        replayed: Offsets whose dead letter was replayed, ascending: their predictions are late on purpose.
         clock: Seconds, for the pace of the batch path.
     """
 
@@ -48,12 +47,10 @@ class PartitionJudge:
         *,
         sample: float = 1.0,
         examples: int = 3,
-        replayed: npt.NDArray[np.int64] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._models, self._clock = models, clock
         self._sample = Sample(sample)
-        self._replayed = np.empty(0, np.int64) if replayed is None else replayed
         self._newest, self._explaining = models.first, PLAIN
         self._order, self._digest = KeyOrder(), PartitionDigest()
         self._counts, self._examples = Counts(), Examples(topics, examples)
@@ -70,7 +67,9 @@ class PartitionJudge:
         self._examples.add(judged)
         return judged
 
-    def tally(self, partition: int, start: int, end: int, *, replayed: int = 0) -> Tally:
+    def tally(
+        self, partition: int, start: int, end: int, *, replayed: int = 0, of_no_event: int = 0
+    ) -> Tally:
         """What was found in all windows.
 
         Args:
@@ -78,6 +77,7 @@ class PartitionJudge:
             start: The first offset that the proof covers.
             end: The offset after the last one.
             replayed: Dead letters that were replayed since.
+            of_no_event: Answers for offsets behind all events, which are in no window.
         """
         counts = self._counts
         ledger = PartitionLedger(
@@ -89,7 +89,7 @@ class PartitionJudge:
             predictions=counts.predictions,
             letters=counts.letters,
             replayed=replayed,
-            of_no_event=counts.of_no_event,
+            of_no_event=counts.of_no_event + of_no_event,
             digest=self._digest.hexdigest(),
         )
         return Tally(
@@ -116,6 +116,4 @@ class PartitionJudge:
 
     def _out_of_order(self, found: Matched) -> npt.NDArray[np.bool_]:
         places = found.answers.first_places()
-        if len(self._replayed):
-            places[np.isin(found.offsets, self._replayed)] = NOWHERE
         return self._order.check(found.window.events.column("key"), places, found.window.later)

@@ -37,8 +37,8 @@ class Answers:
     Attributes:
         rows: Of each answer, the event's row in the window.
         is_prediction: Of each.
-        places: Where each stands on the partition of the events' number; NOWHERE for dead letters, and for
-            predictions on another partition.
+        places: Where each stands on the partition of the events' number; NOWHERE for dead letters, for
+            predictions on another partition, and for those that a replay has written.
         timestamps: Of each, in milliseconds since the epoch.
         stamped: Of each, which of `stamps` it has.
         stamps: The different ones.
@@ -118,6 +118,7 @@ def matched(window: Window) -> Matched:
 def _answers(table: pa.Table, rows: Integers, partition: int, events: int) -> Answers:
     is_prediction = _integers(table, "kind") == PREDICTION
     beside = is_prediction & (_integers(table, "at_partition") == partition)
+    beside &= ~table.column("replayed").fill_null(False).to_numpy()
     stamped, stamps = _stamps(table, is_prediction)
     counts = np.bincount(rows, minlength=events)
     return Answers(

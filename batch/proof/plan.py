@@ -33,12 +33,15 @@ class EventRange(Frozen):
         start: The first offset.
         end: The offset after the last one.
         pending: Offsets behind it, up to the end of the topic; markers of transactions count among them.
+        unwritten: An offset that no event had yet when the answers were fixed: whatever speaks of it, or of a
+            later one, speaks of no event. None when that is not known.
     """
 
     partition: int
     start: int
     end: int
     pending: int = 0
+    unwritten: int | None = None
 
 
 class AnswerRange(Frozen):

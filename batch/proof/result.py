@@ -186,6 +186,7 @@ class Proof(Frozen):
         counts: Events by class; every class is there.
         ledger: The books of each partition.
         pending: Events that the group had not committed when the proof began; they are not part of it.
+        foreign: Records on the topics of predictions and dead letters that are neither.
         matrix: By the stream's answer (true, false, rejected, several, none), by the batch path's (true,
             false, rejected, not scored), the number of events.
         models: The models stamped on predictions.
@@ -205,6 +206,7 @@ class Proof(Frozen):
     counts: dict[Found, int]
     ledger: list[PartitionLedger]
     pending: int = 0
+    foreign: int = 0
     matrix: dict[str, dict[str, int]]
     models: list[ModelProved]
     latency: Histogram | None = None
@@ -231,8 +233,8 @@ class Proof(Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def conserved(self) -> bool:
-        """Whether the books of every partition close."""
-        return all(ledger.closes for ledger in self.ledger)
+        """Whether the books of every partition close, and nothing else stands on the topics of answers."""
+        return not self.foreign and all(ledger.closes for ledger in self.ledger)
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -101,6 +101,7 @@ class Reading:
             offset=offsets[taken],
             model=[stamp.model for stamp in known],
             model_sha256=[stamp.model_sha256 for stamp in known],
+            replayed=self._replayed(partitions[taken], offsets[taken]),
         )
         read.first = next(
             (
@@ -112,6 +113,14 @@ class Reading:
             None,
         )
         return read
+
+    def _replayed(self, partitions: Any, offsets: Any) -> Any:
+        """Which of these events were ever replayed."""
+        if self.replayed.empty:
+            return np.zeros(len(offsets), np.bool_)
+        places = zip(partitions.tolist(), offsets.tolist(), strict=True)
+        known = (self.replayed.knows(f"{self.topic}/{partition}/{offset}") for partition, offset in places)
+        return np.fromiter(known, np.bool_, len(offsets))
 
     def _stamp(self, read: Read, batch: pa.RecordBatch, row: int, value: bytes | None) -> _Stamp | None:
         try:

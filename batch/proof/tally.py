@@ -111,6 +111,7 @@ class Facts:
         sample: The share of events that was scored.
         rows: The batch side, when it is not the topic's own events.
         pending: Events that the proof leaves out, since they were not committed.
+        foreign: Records on the topics of answers that are none.
         examples: The most examples of a class.
         notes: What limits it, as sentences.
     """
@@ -119,6 +120,7 @@ class Facts:
     sample: float = 1.0
     rows: str | None = None
     pending: int = 0
+    foreign: int = 0
     examples: int = 3
     notes: Sequence[str] = ()
 
@@ -140,7 +142,8 @@ def proof_of(tallies: Sequence[Tally], models: Models, facts: Facts) -> Proof:
         latency, pace = latency.followed_by(tally.latency), pace.followed_by(tally.pace)
     proved = _models([tally.models for tally in tallies])
     certified = {
-        "topics": dict(facts.topics),
+        # The answers' own topics may have any name.
+        "topic": facts.topics["events"],
         "models": [[one.id, _full_digest(one, models), one.predictions] for one in proved],
         "sample": facts.sample,
         "rows": facts.rows,
@@ -153,6 +156,7 @@ def proof_of(tallies: Sequence[Tally], models: Models, facts: Facts) -> Proof:
         counts={found: counts[found] for found in CLASSES},
         ledger=ledger,
         pending=facts.pending,
+        foreign=facts.foreign,
         matrix=_matrix([tally.matrix for tally in tallies]),
         models=proved,
         latency=latency.histogram(),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from batch.export import record_batch
@@ -118,9 +117,7 @@ class Recorded:
         return pa.Table.from_batches([record_batch(columns, snapshot_schema(None), None)])
 
 
-def judged(
-    made: Recorded, models: Models, size: int = 65_536, *, sample: float = 1.0, replayed: Sequence[int] = ()
-) -> Tally:
+def judged(made: Recorded, models: Models, size: int = 65_536, *, sample: float = 1.0) -> Tally:
     """What the judge finds in a partition.
 
     Args:
@@ -128,9 +125,8 @@ def judged(
         models: The models at hand.
         size: Offsets of a window.
         sample: The share of events that are scored.
-        replayed: Offsets whose dead letter was replayed.
     """
-    judge = PartitionJudge(models, TOPICS, sample=sample, replayed=np.array(replayed, np.int64))
+    judge = PartitionJudge(models, TOPICS, sample=sample)
     for window in made.windows(size):
         judge.judge(window)
     return judge.tally(made.partition, 0, made.end)

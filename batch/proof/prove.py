@@ -1,0 +1,163 @@
+"""A proof from start to end: gather, judge each partition, add up; with --resume, what is done stays done."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from batch.folder import LocalFolder
+from batch.proof.evidence import Evidence
+from batch.proof.explaining import Explainer
+from batch.proof.gather import gather
+from batch.proof.judge import PartitionJudge
+from batch.proof.models import Models
+from batch.proof.result import Frozen, Proof
+from batch.proof.settings import ProveSettings
+from batch.proof.tally import Facts, Tally, proof_of
+from shared.errors import InputError
+from shared.progress import Meter
+
+#: The folder of what was found, a file for each partition.
+_FOUND: Final = "found"
+# What the meter shows when all is gathered: about as much of the time as judging takes.
+_GATHERED: Final = 0.5
+
+
+class Found(Frozen):
+    """What was found in one partition, as it is kept for --resume.
+
+    Attributes:
+        judged_by: What the judging depended on, as a digest; another proof does it anew.
+        tally: What was counted.
+        explained: The samples of the explainer.
+    """
+
+    judged_by: str
+    tally: Tally
+    explained: dict[str, str]
+
+
+def prove(settings: ProveSettings, models: Models, work: Path, meter: Meter) -> Proof:
+    """Gathers the evidence into a work folder and judges it.
+
+    Args:
+        settings: What is proved.
+        models: The models at hand.
+        work: The work folder, from `work_folder`; what is done there already is not done again.
+        meter: Is told of progress.
+
+    Raises:
+        TandemError: The brokers or the snapshots cannot be used, or the disk is full.
+    """
+    evidence = gather(settings, work, meter, _GATHERED)
+    folder = LocalFolder(work / _FOUND)
+    folder.create()
+    judging = _Judging(settings, models, evidence, folder, meter)
+    found = [judging.partition(partition) for partition in evidence.partitions]
+    explainer = Explainer()
+    for one in found:
+        explainer.merge(Explainer.from_json(one.explained))
+    plan = evidence.plan
+    proof = proof_of(
+        [one.tally for one in found],
+        models,
+        Facts(
+            _topics(evidence),
+            sample=settings.sample,
+            pending=plan.pending,
+            foreign=sum(evidence.foreign.values()),
+            examples=settings.examples,
+            notes=evidence.notes,
+        ),
+    )
+    return proof.model_copy(update={"explaining": explainer.explain()})
+
+
+class _Judging:
+    """Judges one partition after the other.
+
+    Args:
+        settings: What is proved.
+        models: The models at hand.
+        evidence: What was gathered.
+        folder: Where what was found is kept.
+        meter: Is told of progress.
+    """
+
+    def __init__(
+        self, settings: ProveSettings, models: Models, evidence: Evidence, folder: LocalFolder, meter: Meter
+    ) -> None:
+        self._settings, self._models, self._evidence = settings, models, evidence
+        self._folder, self._meter = folder, meter
+        self._judged_by = _judged_by(settings, models)
+        self._done, self._total = 0, max(1, evidence.records)
+
+    def partition(self, partition: int) -> Found:
+        """What is found in a partition, or what was found there before."""
+        name = f"{partition}.json"
+        found = self._before(name)
+        if found is None:
+            found = self._judge(partition)
+            with self._folder.new_file(name) as file:
+                file.write(found.model_dump_json().encode() + b"\n")
+        else:
+            self._tell(found.tally.ledger.events)
+        return found
+
+    def _before(self, name: str) -> Found | None:
+        path = self._folder.path / name
+        if not path.exists():
+            return None
+        try:
+            found = Found.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise InputError(
+                f"{path}: cannot be read: {error}", hint="Remove it, and go on with --resume."
+            ) from error
+        return found if found.judged_by == self._judged_by else None
+
+    def _judge(self, partition: int) -> Found:
+        settings, evidence = self._settings, self._evidence
+        covered, topics = evidence.range_of(partition), _topics(evidence)
+        judge = PartitionJudge(self._models, topics, sample=settings.sample, examples=settings.examples)
+        explainer = Explainer()
+        for window in evidence.windows(partition):
+            judged = judge.judge(window)
+            for scored in judged.scored:
+                explainer.add(
+                    scored.predictor.model.schema,
+                    partition,
+                    judged.offsets[scored.rows],
+                    judged.codes[scored.rows],
+                    scored.inputs,
+                    judged.models(scored.rows),
+                )
+            self._tell(len(judged.codes))
+        tally = judge.tally(
+            partition,
+            covered.start,
+            covered.end,
+            replayed=evidence.replayed(partition),
+            of_no_event=evidence.beyond(partition),
+        )
+        return Found(judged_by=self._judged_by, tally=tally, explained=explainer.to_json())
+
+    def _tell(self, events: int) -> None:
+        self._done += events
+        share = _GATHERED + (1 - _GATHERED) * min(1.0, self._done / self._total)
+        self._meter.add(events, "judging", share)
+
+
+def _topics(evidence: Evidence) -> dict[str, str]:
+    return {str(role): topic for role, topic in evidence.plan.topics.items()}
+
+
+def _judged_by(settings: ProveSettings, models: Models) -> str:
+    told = {
+        "models": sorted([model.id, model.sha256] for model in models),
+        "sample": settings.sample,
+        "examples": settings.examples,
+    }
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
