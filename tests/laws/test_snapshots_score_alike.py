@@ -1,4 +1,4 @@
-"""A snapshot's parsed inputs, scored by columns, give what the events' own bytes give."""
+"""Events' parsed inputs, scored by columns, give what their bytes give: in snapshots, and to the sentinel."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from batch.export import record_batch
 from batch.manifest import PartFile
 from batch.snapshots import SnapshotRows, snapshot_schema
+from consumer.scoring import StreamScorer
+from consumer.second_opinion import Answered, SecondOpinion
 from shared.files import Chunk
 from shared.frame import Frame
 from shared.kafka.columns import RecordColumns
@@ -20,6 +22,7 @@ from shared.predict import Outcome, Predictor
 from shared.predictions import as_list
 from shared.schema import Schema
 from tests.laws.strategies import event_bytes, schemas
+from tests.support.memory import MemoryKafka, lesson_columns
 
 
 class EveryBit(Scorer):
@@ -83,3 +86,18 @@ def test_by_columns_and_by_bytes_agree(data: st.DataObject) -> None:
     without_ids = [None] * len(by_bytes.rows)
     events = [as_list(side.event_ids or without_ids) for side in (by_columns, by_bytes)]
     assert list(events[0]) == list(events[1])
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_the_sentinel_disagrees_with_no_honest_answer(data: st.DataObject) -> None:
+    schema = data.draw(schemas())
+    values = data.draw(st.lists(event_bytes(schema), min_size=1, max_size=6))
+    rows = data.draw(st.sets(st.integers(0, len(values) - 1), min_size=1))
+    scorer = StreamScorer(
+        predictor_for(schema), "predictions", "dead-letters", MemoryKafka([]), keep_given=True
+    )
+    [scored] = scorer.score([lesson_columns(0, 7, *values)], 5)
+    assert scored.given is not None
+    drawn = Answered.of(scored, scored.given, np.array(sorted(rows)), "predictions")
+    assert SecondOpinion.on(drawn).disagreements([drawn]) == []
