@@ -17,6 +17,7 @@ from batch.manifest import Counts, PartFile, Predictions
 from batch.outputs import OutputFormat, lines_table
 from batch.quarantine import Quarantine
 from batch.results import read_predictions
+from batch.selection.partitions import values_in
 from batch.sources import REJECTED_SCHEMA
 from shared.errors import InputError
 from shared.files import format_of, read_file
@@ -100,7 +101,10 @@ def waiting(folder: Folder, manifest: Predictions, fixed: Sequence[FixedFile]) -
 
 def _is_scored(folder: Folder, manifest: Predictions, position: str) -> bool:
     for part in manifest.parts:
-        for table in read_predictions(folder.file(part.file), "prediction_id", manifest.model.decision):
+        named = values_in(part.file)
+        for table in read_predictions(
+            folder.file(part.file), "prediction_id", manifest.model.decision, named
+        ):
             if pc.index(table.column("id"), position).as_py() >= 0:
                 return True
     return False

@@ -221,6 +221,19 @@ def test_a_text_that_was_not_utf8_is_not_scored_until_it_is_fixed(
     assert not rejected(folder)
 
 
+def test_a_row_that_is_scored_already_is_known_by_its_folder_too(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The files of a folder that a decision names do not hold the decision."""
+    source = write_rows(tmp_path, "csv", BAD)
+    folder = score(model, source, tmp_path / "out", "--partition-by=decision")
+    (path,) = rejected_files(folder)
+    fixed = fix(path, tmp_path / f"fixed{path.suffix}", as_good)
+    retry(folder, fixed)
+    retry(folder, fixed, code=ExitCode.UNREADABLE)
+    assert f"{source.name}/3 is scored already" in capsys.readouterr().err
+
+
 Change = Callable[[list[Row]], list[Row]]
 
 
