@@ -31,9 +31,5 @@ def told(seconds: float) -> str:
     return f"{seconds * 1_000:.3g} ms"
 
 
-def _read(given: object) -> object:
-    return seconds_of(given) if isinstance(given, str) else given
-
-
-#: A setting in seconds, given as a length of time.
-Duration = Annotated[float, BeforeValidator(_read)]
+#: A setting in seconds, given as a length of time; a number alone has no unit.
+Duration = Annotated[float, BeforeValidator(lambda given: seconds_of(str(given)))]

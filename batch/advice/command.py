@@ -17,8 +17,8 @@ from shared.errors import ConfigurationError, ExitCode
 from shared.predict import Predictor
 from shared.progress import Meter
 from shared.schema import OCCURRED_AT
-from shared.settings import load, without_passwords
-from shared.stores.address import shown_address
+from shared.settings import load
+from shared.stores.address import shown_address, without_passwords
 
 
 def main(arguments: Sequence[str]) -> int:

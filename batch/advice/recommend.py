@@ -56,8 +56,8 @@ def recommendation(facts: Facts) -> str:
     freshest = min(batches, key=lambda cadence: cadence.stale_share)
     if freshest.stale_share > facts.tolerated:
         return (
-            f"Score in real time, for {cost}: {_phrase(freshest)}, which is the best that a batch does,"
-            f" {percent(freshest.stale_share)} of uses had another decision than their own or none, and"
+            f"Score in real time, for {cost}: the best that a batch does, {_phrase(freshest)}, leaves"
+            f" {percent(freshest.stale_share)} of uses with another decision or none, and"
             f" {percent(facts.tolerated)} is tolerated."
         )
     cheapest = min(batches, key=lambda cadence: cadence.billed_seconds_per_day)

@@ -134,7 +134,7 @@ class _Recorder:
         self._stamped: list[Times] = [np.empty(0, np.int64)]
         self._sample: list[Piece] = []
         self._read = self._rejected = self._timeless = self._sampled = 0
-        self._source = ""
+        self._source = self._reason = ""
         self._topics: set[str] = set()
 
     def add(self, source: Scorable, chunk: Chunk) -> None:
@@ -143,6 +143,8 @@ class _Recorder:
         self._read += outcome.total
         self._source = self._source or source.name
         self._rejected += len(outcome.rejections)
+        if outcome.rejections and not self._reason:
+            self._reason = outcome.rejections[0].detail
         self._keep(source, chunk)
         rows = source.indices(chunk, outcome)
         records = isinstance(source, RecordRows)
@@ -200,7 +202,8 @@ class _Recorder:
             )
         if self._rejected == self._read:
             return InputError(
-                f"all {self._read:,} events are rejected by {self._predictor.model.id}",
+                f"all {self._read:,} events are rejected by {self._predictor.model.id}, the first because"
+                f" {self._reason}",
                 hint="python -m batch score says of each why; see that it is the right --model.",
             )
         return InputError(

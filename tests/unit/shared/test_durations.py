@@ -1,0 +1,26 @@
+"""Lengths of time are read as people write them, and told in the unit that suits them."""
+
+import pytest
+
+from shared.durations import seconds_of, told
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("15m", 900), ("1h30m", 5_400), ("7d", 604_800), ("0.5h", 1_800)]
+)
+def test_a_length_of_time_is_read(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "7 d", "-1d", "1y", "1e3s", "٣d"])
+def test_any_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="15m"):
+        seconds_of(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (0.25, "250 ms"), (61.2, "61.2 s"), (900, "15 min"), (7_200, "2 h"), (172_800, "2 d")],
+)
+def test_a_length_of_time_is_told_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert told(seconds) == text
