@@ -69,7 +69,7 @@ def write_report(folder: Path, report: Report) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tandem-unfinished")
     try:
         try:
             with unfinished.open("wb", buffering=0) as file:

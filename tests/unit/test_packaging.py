@@ -39,6 +39,16 @@ def test_the_wheel_holds_every_module_of_the_packages(wheel: zipfile.ZipFile) ->
     assert modules == {name for name in wheel.namelist() if name.endswith(".py")}
 
 
+def test_the_wheel_holds_what_a_report_is_made_of(wheel: zipfile.ZipFile) -> None:
+    parts = {
+        path.relative_to(ROOT).as_posix(): path.read_bytes()
+        for pattern in ("*.css", "templates/*.jinja")
+        for path in (ROOT / "batch" / "report").glob(pattern)
+    }
+    assert {"batch/report/style.css", "batch/report/templates/report.html.jinja"} <= set(parts)
+    assert {name: wheel.read(name) for name in parts} == parts
+
+
 @pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_each_package_says_that_it_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
     assert f"{package}/py.typed" in wheel.namelist()
