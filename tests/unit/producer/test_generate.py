@@ -13,6 +13,7 @@ import pytest
 from producer.generate import (
     CHURN_WEIGHTS,
     Customer,
+    Event,
     churn_customers,
     lesson_events,
     over_time,
@@ -127,7 +128,7 @@ def test_customers_who_return_change_and_stay_what_the_shipped_model_takes() -> 
     made = returning(2, 100, 5_000)
     outcome = predictor.score_json([json.dumps(customer.event).encode() for customer in made])
     assert not outcome.rejections
-    first: dict[object, dict[str, object]] = {}
+    first: dict[object, Event] = {}
     changed: Counter[str] = Counter()
     decisions: dict[object, set[bool]] = {}
     for customer, decision in zip(made, outcome.decisions.tolist(), strict=True):
