@@ -29,7 +29,7 @@ class Tried:
         rejected: By reason, how many were rejected, and the first of them with its detail.
         rows: How many rows the input has; None where only reading tells.
         splits: In how many pieces it can be read.
-        size: Its length in bytes.
+        size: Its length in bytes; None where only reading tells.
         columns: Lines on where the model's inputs come from.
         refused: Why it cannot be read; None when it can.
     """
@@ -40,7 +40,7 @@ class Tried:
     rejected: dict[str, tuple[int, str]] = field(default_factory=dict)
     rows: int | None = None
     splits: int = 0
-    size: int = 0
+    size: int | None = None
     columns: list[str] = field(default_factory=list)
     refused: TandemError | None = None
 
@@ -61,8 +61,9 @@ def plan_of(job: Job, predictor: Predictor, tried: Sequence[Tried], workers: int
         memory: What the run may take, in MiB.
     """
     model = predictor.model
-    size = sum(one.size for one in tried)
-    lines = [f"model    {model.id} {model.short_sha256}", f"inputs   {len(tried):,}, {size:,} bytes"]
+    sizes = [one.size for one in tried if one.size is not None]
+    inputs = ", ".join([f"inputs   {len(tried):,}", *([f"{sum(sizes):,} bytes"] if sizes else [])])
+    lines = [f"model    {model.id} {model.short_sha256}", inputs]
     formats = {source.name: source.format for source in job.sources}
     for one in tried:
         lines += _lines_of(one, formats.get(one.name, ""))
@@ -87,7 +88,8 @@ def _tried(source: Scorable, predictor: Predictor, selection: Selection) -> Trie
     tried = Tried(source.name)
     try:
         source.check(predictor)
-        tried.size = source.state().size
+        if source.resumable:
+            tried.size = source.state().size
         splits = source.splits(predictor, ROWS_TRIED)
         counts = [split.rows for split in splits]
         tried.splits = len(splits)
@@ -156,8 +158,9 @@ def _lines_of(tried: Tried, form: str) -> list[str]:
     pieces = f"{tried.splits:,} {'piece' if tried.splits == 1 else 'pieces'}"
     rejected = sum(count for count, _ in tried.rejected.values())
     left_out = f", {tried.left_out:,} left out" if tried.left_out else ""
+    size = "" if tried.size is None else f"{tried.size:,} bytes, "
     return [
-        f"  {tried.name}: {form}, {tried.size:,} bytes, {rows}, {pieces}",
+        f"  {tried.name}: {form}, {size}{rows}, {pieces}",
         *(f"    {line}" for line in tried.columns),
         f"    first rows: {tried.read - rejected:,} scored, {rejected:,} rejected{left_out}",
         *(f"      {reason} {count:,}, first {first}" for reason, (count, first) in tried.rejected.items()),

@@ -158,17 +158,12 @@ def score(settings: ScoreSettings) -> tuple[Predictions, str]:
     Raises:
         TandemError: The model, an input or the output cannot be used.
     """
-    destination = settings.destination(settings.database_password_file, settings.format)
+    destination = _destination(settings)
     if destination is None:
         manifest = _score_into(settings, settings.output)
         return (
             manifest,
             f"{shown_address(settings.output)} ({len(manifest.parts) + len(manifest.rejected)} files)",
-        )
-    if settings.resume and settings.work_folder is None:
-        raise ConfigurationError(
-            f"--resume: the output {destination.address} is a table",
-            hint="Name the folder that was begun with --work-folder.",
         )
     manifest, delivered = settings.deliver_after(
         destination, lambda folder: _score_into(settings, str(folder), destination)
@@ -189,7 +184,6 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
     check_places(sources)
     job = _job(settings, output, predictor, sources, selection)
     if destination is not None:
-        _check_no_folders(settings, destination)
         destination.check(job.form(predictor.model).schema, REJECTED_SCHEMA)
     if settings.engine == "spark":
         from batch.spark import check_sources  # noqa: PLC0415 - few runs need it
@@ -220,11 +214,10 @@ def dry_run(settings: ScoreSettings) -> int:
     """
     predictor = Predictor.load(settings.model, explain=settings.explain)
     selection = settings.selection(predictor.model, ignore_case=settings.ignore_case)
-    destination = settings.destination(settings.database_password_file, settings.format)
-    if destination is not None:
-        _check_no_folders(settings, destination)
-    else:
-        _check_folder(settings, folder_at(settings.output))
+    destination = _destination(settings)
+    results = settings.output if destination is None else settings.work_folder
+    if results is not None:
+        _check_folder(settings, folder_at(str(results)))
     sources = _sources(settings, predictor, selection)
     tried = try_inputs(sources, predictor, selection)
     usable = [source for source, one in zip(sources, tried, strict=True) if one.refused is None]
@@ -236,6 +229,8 @@ def dry_run(settings: ScoreSettings) -> int:
             hint="The plan says why of each: mend them, or leave them out.",
         )
     check_places(usable)
+    if destination is not None:
+        destination.check(job.form(predictor.model).schema, REJECTED_SCHEMA)
     return ExitCode.DONE
 
 
@@ -269,12 +264,26 @@ def _check_folder(settings: ScoreSettings, folder: Folder) -> None:
         folder.check_empty()
 
 
-def _check_no_folders(settings: ScoreSettings, destination: Destination) -> None:
+def _destination(settings: ScoreSettings) -> Destination | None:
+    """The table that the results go to; None for a folder.
+
+    Raises:
+        ConfigurationError: An option does not go with it.
+    """
+    destination = settings.destination(settings.database_password_file, settings.format)
+    if destination is None:
+        return None
+    if settings.resume and settings.work_folder is None:
+        raise ConfigurationError(
+            f"--resume: the output {destination.address} is a table",
+            hint="Name the folder that was begun with --work-folder.",
+        )
     if settings.partition_by:
         raise ConfigurationError(
             f"--partition-by: the output {destination.address} is a table, which has no folders",
             hint="Leave it out: a table is partitioned by its own declaration.",
         )
+    return destination
 
 
 def _sources(settings: ScoreSettings, predictor: Predictor, selection: Selection) -> list[Scorable]:

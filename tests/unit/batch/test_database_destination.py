@@ -325,3 +325,25 @@ def test_a_folder_of_a_store_is_not_looked_for_on_this_machine(
     said = capsys.readouterr().err
     assert "s3://bucket/scored: only a folder of this machine can be delivered" in said
     assert "secret" not in said
+
+
+def test_a_dry_run_looks_at_the_table_and_at_the_work_folder(
+    tmp_path: Path, model: Path, database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(database, "create table predictions (prediction_id text primary key)")
+    run(database, "create table customers (customer_id integer primary key, feature real)")
+    source = ["score", address(database), "--table", "customers", "--model", str(model), "--dry-run"]
+    assert main([*source, "--output", address(database), "--output-table", "other"]) == ExitCode.DONE
+    said = capsys.readouterr().out
+    assert "inputs   1\n" in said, "how many bytes a table has is not known"
+    assert "customers: sqlite, rows counted when read" in said
+    assert main([*source, "--output", address(database), "--output-table", "predictions"]) != ExitCode.DONE
+    assert 'the table "predictions" has no column customer_id' in capsys.readouterr().err
+    to = [*source, "--output", address(database), "--output-table", "other"]
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "file").write_text("")
+    assert main([*to, "--work-folder", str(tmp_path / "work")]) == ExitCode.UNREADABLE
+    assert "the output folder is not empty" in capsys.readouterr().err
+    assert main([*to, "--resume"]) == ExitCode.USAGE
+    assert "--work-folder" in capsys.readouterr().err
+    assert rows_in(database, "select name from sqlite_master where name = 'other'") == []
