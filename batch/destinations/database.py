@@ -1,6 +1,7 @@
 """Predictions as the rows of a database's table: all of a run in one transaction, and twice is like once."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -66,8 +67,14 @@ class DatabaseTable(Destination):
 
     def check(self, predictions: pa.Schema, rejected: pa.Schema) -> None:  # noqa: ARG002 - its shape is fixed
         """Delivers nothing, and undoes it: what would stop a delivery stops this."""
-        if self._database.file is not None and not self._database.file.exists():
-            # It will be made; until then there is nothing to look at.
+        file = self._database.file
+        if file is not None and not file.exists():
+            # It will be made; until then there is nothing to look at but its folder.
+            if not os.access(file.parent, os.W_OK | os.X_OK):
+                raise InputError(
+                    f"{self._database.shown}: there is no folder {file.parent} in which it could be made",
+                    hint="Make the folder, or see that it may be written to.",
+                )
             return
         with Session(self._database, write=True) as session:
             tables = self._prepare(session, plain(predictions))

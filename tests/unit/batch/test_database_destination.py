@@ -327,6 +327,19 @@ def test_a_folder_of_a_store_is_not_looked_for_on_this_machine(
     assert "secret" not in said
 
 
+def test_a_database_whose_folder_is_missing_is_found_before_scoring(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text("customer_id,feature\n1,0.5\n")
+    source = ["score", "in.csv", "--model", str(model), "--output-table", "predictions"]
+    target = ["--work-folder", "work", "--output", address(tmp_path / "none" / "results.db")]
+    assert main([*source, *target]) == ExitCode.UNREADABLE
+    assert f"there is no folder {tmp_path / 'none'} in which it could be made" in capsys.readouterr().err
+    assert not Path("work").exists()
+    assert main([*source, "--output", "sqlite:///results.db"]) == ExitCode.DONE
+
+
 def test_a_dry_run_looks_at_the_table_and_at_the_work_folder(
     tmp_path: Path, model: Path, database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
