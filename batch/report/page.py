@@ -54,7 +54,7 @@ def page(report: Report) -> str:
         style=Markup(style),  # noqa: S704 - this package's own
         headline=headline(report),
         **_proof(report.proof),
-        segments=segments(report.replay) if report.replay is not None else [],
+        segments=None if report.replay is None else segments(report.replay),
     )
 
 

@@ -16,6 +16,8 @@ Tone = Literal["good", "bad", "quiet"]
 SIGNS: Final[dict[Tone, str]] = {"good": "✓", "bad": "✗", "quiet": "·"}
 # A longer table is folded.
 _MOST_ROWS: Final = 16
+# Of more inputs only the first, in which decisions flip most, are shown with their segments.
+_MOST_INPUTS: Final = 5
 # Classes that are told only where they occur: they come with an option.
 _ONLY_WHERE_FOUND: Final = (Found.NOT_SAMPLED, Found.NO_ROW)
 
@@ -250,27 +252,38 @@ class SegmentGroup:
         feature: The input.
         shown: Those that are always shown.
         folded: The rest.
-        most: The largest share of decisions that flip one way in any segment of the replay.
     """
 
     feature: str
     shown: Sequence[Flips]
     folded: Sequence[Flips]
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """All segments of a replay.
+
+    Attributes:
+        shown: Inputs that are always shown.
+        folded: The rest.
+        most: The largest share of decisions that flip one way in any segment.
+    """
+
+    shown: Sequence[SegmentGroup]
+    folded: Sequence[SegmentGroup]
     most: float
 
 
-def segments(replay: Replay) -> list[SegmentGroup]:
+def segments(replay: Replay) -> Segments:
     """The segments by input, in the order in which the replay tells them."""
-    most = max(
-        (max(one.raised, one.lowered) / one.events for one in (replay.all, *replay.segments) if one.events),
-        default=0.0,
-    )
     by_feature: dict[str, list[Flips]] = {}
     for one in replay.segments:
         by_feature.setdefault(one.feature, []).append(one)
-    return [
-        SegmentGroup(name, found[:_MOST_ROWS], found[_MOST_ROWS:], most) for name, found in by_feature.items()
+    groups = [
+        SegmentGroup(name, found[:_MOST_ROWS], found[_MOST_ROWS:]) for name, found in by_feature.items()
     ]
+    shares = (max(one.raised, one.lowered) / one.events for one in replay.segments if one.events)
+    return Segments(groups[:_MOST_INPUTS], groups[_MOST_INPUTS:], max(shares, default=0.0))
 
 
 def _name(found: Found) -> str:
