@@ -1,5 +1,6 @@
 """The options of a command that delivers to a table, and where its results are until then."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from batch.destinations import Delivered, Destination, Target, destination_of
 from batch.manifest import Predictions
 from shared.errors import ConfigurationError, TandemError
 from shared.stores.address import shown_address
+
+_LOG = logging.getLogger(__name__)
 
 
 class DeliverySettings(BaseModel):
@@ -89,11 +92,15 @@ def deliver(destination: Destination, folder: Path, manifest: Predictions) -> De
     Raises:
         TandemError: It could not be delivered, with what to do.
     """
+    whole = f"The results are whole in {folder}: deliver them with `python -m batch deliver {folder}`."
     try:
         return destination.deliver(folder, manifest)
     except TandemError as error:
-        whole = f"The results are whole in {folder}: deliver them with `python -m batch deliver {folder}`."
         error.hint = f"{error.hint}\n{whole}" if error.hint else whole
+        raise
+    except BaseException:
+        # Interrupted, or a fault: what is said of that knows nothing of the results.
+        _LOG.error(whole)
         raise
 
 

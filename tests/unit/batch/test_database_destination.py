@@ -1,6 +1,7 @@
 """Predictions delivered to a SQLite database: whole or not at all, and twice is like once."""
 
 import json
+import shutil
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -360,3 +361,27 @@ def test_a_dry_run_looks_at_the_table_and_at_the_work_folder(
     assert main([*to, "--resume"]) == ExitCode.USAGE
     assert "--work-folder" in capsys.readouterr().err
     assert rows_in(database, "select name from sqlite_master where name = 'other'") == []
+
+
+def test_a_delivery_that_is_interrupted_says_where_the_results_are(
+    tmp_path: Path,
+    model: Path,
+    database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "in.csv").write_text("customer_id,feature\n1,0.5\n")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    source = ["score", str(tmp_path / "in.csv"), "--model", str(model)]
+    with monkeypatch.context() as patched:
+        patched.setattr("batch.destinations.database.DatabaseTable._deliver", interrupted)
+        to = ["--output", address(database), "--output-table", "predictions"]
+        assert main([*source, *to]) == ExitCode.INTERRUPTED
+    said = capsys.readouterr().err
+    assert "The results are whole in " in said
+    folder = said.partition("`python -m batch deliver ")[2].partition("`")[0]
+    assert deliver(database, Path(folder)).predictions == 1
+    shutil.rmtree(folder)
