@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from batch.advice.settings import AdviseSettings
 from batch.compare import CompareSettings
 from batch.deliver import DeliverSettings
 from batch.drift import DriftSettings
@@ -52,6 +53,7 @@ COMMANDS: dict[str, type[CommandSettings]] = {
     "batch drift": DriftSettings,
     "batch export": ExportSettings,
     "batch compare": CompareSettings,
+    "batch advise": AdviseSettings,
     "batch model import": ImportSettings,
     "batch model certify": CertifySettings,
     "batch model show": ShowSettings,
