@@ -23,6 +23,7 @@ class Models:
         for model in models:
             self._models.setdefault((model.id, model.short_sha256), model)
         self._predictors: dict[tuple[str, str, int | None], Predictor] = {}
+        self._directories: dict[tuple[str, str], Path] = {}
 
     @classmethod
     def load(cls, directories: Sequence[Path]) -> Self:
@@ -35,7 +36,11 @@ class Models:
             ModelError: One is no valid model, or a folder holds none.
         """
         found = [model for directory in directories for model in _model_directories(directory)]
-        return cls(Predictor.load(directory).model for directory in found)
+        read = {directory: Predictor.load(directory).model for directory in found}
+        models = cls(read.values())
+        for directory, model in read.items():
+            models._directories.setdefault((model.id, model.short_sha256), directory)
+        return models
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
@@ -43,6 +48,10 @@ class Models:
     def model(self, model_id: str, short_sha256: str) -> Model | None:
         """The model of this id and of these 12 hex digits; None when it is not at hand."""
         return self._models.get((model_id, short_sha256))
+
+    def directory(self, model: Model) -> Path:
+        """Where a model was loaded from."""
+        return self._directories[model.id, model.short_sha256]
 
     def of_id(self, model_id: str) -> list[Model]:
         """All models of this id: a dead letter does not say which of them it was."""
