@@ -25,6 +25,8 @@ from shared.kafka.topics import describe_topics
 
 # Kibibytes that SQLite keeps in memory, as its own negative numbers say it.
 _CACHE: Final = "PRAGMA cache_size = -32768"
+# Bytes, one for all positions of a hash: most positions were never replayed, and need not be looked up.
+_HASHES: Final = 1 << 22
 
 
 class Standing(StrEnum):
@@ -83,10 +85,14 @@ class Replayed:
         self._entries.execute("PRAGMA journal_mode = OFF")
         self._entries.execute(_CACHE)
         self._entries.execute("CREATE TABLE entry (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
+        self._hashes = bytearray(_HASHES)
 
     def enter(self, entries: Iterable[Entry]) -> None:
         """Adds entries, those of one event in the order of the log."""
-        pairs = [(entry.key, msgspec.json.encode(entry)) for entry in entries]
+        pairs = []
+        for entry in entries:
+            pairs.append((entry.key, msgspec.json.encode(entry)))
+            self._hashes[hash(entry.position) % _HASHES] = 1
         self._entries.execute("BEGIN")
         self._entries.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?)", pairs)
         self._entries.execute("COMMIT")
@@ -105,6 +111,8 @@ class Replayed:
 
     def knows(self, position: str) -> bool:
         """Whether an event of a position, `topic/partition/offset`, was ever replayed."""
+        if not self._hashes[hash(position) % _HASHES]:
+            return False
         # "A" is the character after "@", which ends the position.
         bounds = (f"{position}@".encode(), f"{position}A".encode())
         found = self._entries.execute("SELECT 1 FROM entry WHERE key >= ? AND key < ? LIMIT 1", bounds)

@@ -230,7 +230,7 @@ class Spilled:
         answers = pa.concat_tables([ANSWERS.empty_table(), *map(_read, files)]).combine_chunks()
         if answers.num_rows != sum(one.answers for _, one in places):
             raise InputError(
-                f"{files[0]}: the answers of this window are not all there",
+                f"{places[0][0]}: the answers of window {window} of partition {partition} are not all there",
                 hint="Begin the proof anew in a new --work-folder.",
             )
         keys = [answers.column(name).to_numpy() for name in ("at_offset", "at_partition", "kind", "offset")]

@@ -86,3 +86,14 @@ def test_a_topic_of_something_else_is_refused(monkeypatch: pytest.MonkeyPatch, v
     monkeypatch.setattr(replay_log, "read_to_end", lambda *_: [columns])
     with pytest.raises(InputError, match="is no log of replays"):
         ReplayLog(KafkaSettings(), "log").refresh()
+
+
+def test_a_position_is_known_once_its_event_was_replayed() -> None:
+    """And none that only begins or ends like it."""
+    replayed = Replayed()
+    assert (replayed.empty, replayed.knows("events/3/42")) == (True, False)
+    replayed.enter([entry(1, "rejected")])
+    others = ["events/3/4", "events/3/420", "events/3/43", "events/3", "", "other/3/42"]
+    assert replayed.knows("events/3/42")
+    assert not any(map(replayed.knows, others))
+    assert not replayed.empty
