@@ -4,7 +4,7 @@ import sys
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.replaying.exact import ExactSums, Terms
@@ -20,6 +20,7 @@ def mean_of(pieces: list[list[float]], group: int = 1) -> float:
     return sums.mean(group, sum(map(len, pieces)))
 
 
+@settings(deadline=None)
 @given(numbers=st.lists(FINITE, min_size=1, max_size=30), data=st.data())
 def test_a_mean_is_the_exact_one_rounded_once_in_any_order_and_pieces(
     numbers: list[float], data: st.DataObject

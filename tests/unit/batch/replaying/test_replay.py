@@ -162,6 +162,58 @@ def test_a_replay_finds_what_scoring_event_by_event_finds(
     assert len(found.affected) == len(affected)
 
 
+def counts_of(found: Replay, feature: str) -> dict[str, int]:
+    """How many events there are of each segment."""
+    return {one.segment: one.events for one in found.segments if one.feature == feature}
+
+
+@pytest.mark.parametrize("form", ["ndjson", "parquet"])
+def test_events_are_divided_by_an_input_that_only_the_tried_model_has(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, _ = models_of(tmp_path)
+    town = {"name": "town", "type": "category", "values": ["a", "b"]}
+    after = linear_model(
+        tmp_path / "wider",
+        inputs=[*INPUTS, town],
+        weights={**WEIGHTS, "town": {"a": 0.1, "b": -0.1}},
+        kind="linear",
+        golden=[{**event, "town": "a"} for event in GOLDEN],
+    )
+    events = [{**event, "town": "ab"[place % 2]} for place, event in enumerate(made_up(300))]
+    events[7]["town"] = "c"
+    found = run(
+        capsys, after, write_rows(tmp_path, form, events), "--against", before, "--by", "town,contract"
+    )
+    scored = [
+        event for event in events if event["contract"] in {"monthly", "yearly", "é"} and event["town"] != "c"
+    ]
+    assert counts_of(found, "town") == Counter(event["town"] for event in scored)
+    assert counts_of(found, "contract") == Counter(event["contract"] for event in scored)
+
+
+def test_events_that_a_model_fails_for_do_not_shift_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = linear_model(tmp_path / "before", link="identity", weights={**WEIGHTS, "charges": 1e300})
+    after = linear_model(tmp_path / "after", version="3")
+    events = [event for event in made_up(300) if event["contract"] in {"monthly", "yearly", "é"}]
+    events[3]["charges"] = events[50]["charges"] = 1e10
+    path = write_rows(tmp_path, "ndjson", events)
+    rest = [event for event in events if event["charges"] != 1e10]
+    for models, newly_scored, rejected in (
+        ((after, before), 2, {}),
+        ((before, after), 0, {"model_error": 2}),
+    ):
+        found = run(capsys, models[0], path, "--against", models[1])
+        assert (found.compared, found.newly_scored, found.newly_rejected) == (
+            len(rest),
+            newly_scored,
+            rejected,
+        )
+        assert counts_of(found, "contract") == Counter(event["contract"] for event in rest)
+
+
 def without_positions(found: Replay) -> Any:
     """All that a replay finds but where the events are and what their files are called."""
     told = found.model_dump(exclude={"source"})
