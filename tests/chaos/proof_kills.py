@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,7 +46,7 @@ class Order:
     Attributes:
         events: How many are sent, 1 % of them bad.
         rate: Events a second.
-        kills: How many times a process is killed meanwhile.
+        kills: How many times at least a process is killed meanwhile.
         workers: Workers of the deployment.
         seed: Of the events and of the moments.
     """
@@ -56,6 +56,11 @@ class Order:
     kills: int
     workers: int = 2
     seed: int = 7
+
+    def part(self, number: int) -> int:
+        """Events that are sent between one swap of the model and the next."""
+        parts = len(_THRESHOLDS)
+        return self.events // parts + (number < self.events % parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +132,16 @@ def run(order: Order, folder: Path) -> Evidence:
         deployment = Deployment(names, arguments, order.workers, folder)
         stack.callback(deployment.destroy)
         _wait(lambda: deployment.ready, deployment, _READY_SECONDS, "the workers to be ready")
-        sender = _sender(order, address, source, folder / "producer.log")
-        stack.callback(sender.kill)
-        kills = _trouble(order, deployment, versions, sender)
-        assert sender.returncode == 0, (folder / "producer.log").read_text()
-        _wait(lambda: topics.lag(names.group, source) == 0, deployment, _DRAIN_SECONDS, "the lag to end")
+        rng = random.Random(order.seed)  # noqa: S311 - moments that can be had again
+        kills = 0
+        for part in range(len(_THRESHOLDS)):
+            if part:
+                # Some events of each third are scored by its own model, however slowly it all goes.
+                versions.swap()
+                logger.info("swapped to %s", versions.made[-1].name)
+            with _sending(order, part, address, source, folder) as sender:
+                kills += _trouble(rng, order, deployment, sender)
+            _wait(lambda: topics.lag(names.group, source) == 0, deployment, _DRAIN_SECONDS, "the lag to end")
         deployment.end(_STOP_SECONDS)
         _wait(
             lambda: not any(map(topics.has_open_transactions, (names.predictions, names.letters))),
@@ -145,11 +155,21 @@ def run(order: Order, folder: Path) -> Evidence:
         return _evidence(topics, names, kills, proof, seconds)
 
 
-def _sender(order: Order, address: str, source: str, log: Path) -> "subprocess.Popen[bytes]":
-    options = {"--count": order.events, "--rate": order.rate, "--bad-ratio": _BAD_RATIO, "--seed": order.seed}
-    given = [str(part) for option in options.items() for part in option]
+@contextmanager
+def _sending(
+    order: Order, part: int, address: str, source: str, folder: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The producer of a third of the events, which must have ended well when the block does."""
+    options = {
+        "--count": order.part(part),
+        "--rate": order.rate,
+        "--bad-ratio": _BAD_RATIO,
+        "--seed": order.seed + part,
+    }
+    given = [str(word) for option in options.items() for word in option]
+    log = folder / f"producer-{part}.log"
     with log.open("wb") as said:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "producer", "--bootstrap-servers", address, "--topic", source, *given],
             cwd=ROOT,
             env=environment(),
@@ -157,26 +177,27 @@ def _sender(order: Order, address: str, source: str, log: Path) -> "subprocess.P
             stdout=said,
             stderr=said,
         )
+    try:
+        yield process
+        assert process.wait() == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _trouble(
-    order: Order, deployment: Deployment, versions: Versions, sender: "subprocess.Popen[bytes]"
+    rng: random.Random, order: Order, deployment: Deployment, sender: "subprocess.Popen[bytes]"
 ) -> int:
-    """Kills workers and now and then the supervisor while events are sent; swaps the model twice."""
-    rng = random.Random(order.seed)  # noqa: S311 - moments that can be had again
-    lasts = order.events / order.rate
-    due = [(rng.uniform(0.05, 0.95) * lasts, "kill") for _ in range(order.kills)]
-    due = sorted([*due, (lasts / 3, "swap"), (lasts * 2 / 3, "swap")])
+    """Kills workers and now and then the supervisor while events are sent."""
+    parts = len(_THRESHOLDS)
+    lasts = order.events / order.rate / parts
+    due = sorted(rng.uniform(0.05, 0.95) * lasts for _ in range(-(-order.kills // parts)))
     began, met = time.monotonic(), 0
     while sender.poll() is None or due:
         deployment.listen()
-        if due and (time.monotonic() - began >= due[0][0] or sender.poll() is not None):
-            _, what = due.pop(0)
-            if what == "swap":
-                versions.swap()
-                logger.info("swapped to %s", versions.made[-1].name)
-            else:
-                met += _kill(rng, order, deployment)
+        if due and (time.monotonic() - began >= due[0] or sender.poll() is not None):
+            due.pop(0)
+            met += _kill(rng, order, deployment)
         time.sleep(_TICK)
     return met
 
@@ -237,6 +258,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--folder", type=Path, help="where logs, models and the report are kept")
     told = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    # A broker that starts refuses connections, which the client tells at length.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     folder = told.folder or Path(tempfile.mkdtemp(prefix="tandem-proof-"))
     folder.mkdir(parents=True, exist_ok=True)
     found = run(Order(told.events, told.rate, told.kills, seed=told.seed), folder)
