@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from batch.destinations.lakes import RUN, LakeTable, small_schema
-from batch.lakes.delta import SCHEME, find_table, first_line, load_library, read_address, unreadable
+from batch.lakes.base import first_line
+from batch.lakes.delta import SCHEME, find_table, load_library, read_address, unreadable
 from shared.errors import ConfigurationError, InputError
 from shared.stores.address import shown_address
 

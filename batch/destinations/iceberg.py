@@ -60,13 +60,13 @@ class IcebergTable(LakeTable):
             yield
 
     def _stored(self, schema: pa.Schema) -> pa.Schema:
-        from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids, schema_to_pyarrow  # noqa: PLC0415
+        from pyiceberg.io.pyarrow import schema_to_pyarrow  # noqa: PLC0415 - only what writes an Iceberg table
         from pyiceberg.schema import assign_fresh_schema_ids  # noqa: PLC0415
 
+        from batch.lakes.pyiceberg_private import schema_without_ids  # noqa: PLC0415
+
         try:
-            found = assign_fresh_schema_ids(
-                _pyarrow_to_schema_without_ids(schema, downcast_ns_timestamp_to_us=True)
-            )
+            found = assign_fresh_schema_ids(schema_without_ids(schema, downcast_ns_timestamp_to_us=True))
         except Exception as error:
             raise ConfigurationError(
                 f"{self.address}: an Iceberg table cannot hold the columns: {error}",

@@ -2,19 +2,19 @@
 
 pyiceberg offers to append a stream of rows, yet hands all of it to its writers before the first is done.
 Here one data file is written after the other, so that memory is bounded, and a table with partitions takes a
-stream, too. Private parts of pyiceberg are used for that: its minor version is pinned.
+stream, too.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any, Final
 
 import pyarrow as pa
 from pyiceberg.exceptions import ValidationException
-from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, ancestors_of
-from pyiceberg.table.update.snapshot import _FastAppendFiles
+
+from batch.lakes.pyiceberg_private import CheckedAppend, data_files_of, table_of
 
 # What one data file holds, before it is compressed; so much is kept in memory.
 _FILE_BYTES: Final = 64 << 20
@@ -47,27 +47,21 @@ def commit(
         DeliveredError: A snapshot of the same delivery came first; nothing was added.
         Exception: What else the catalog and the store raise; nothing was added.
     """
-    io = transaction._table.io  # noqa: SLF001 - as above
-    append = _OnceOnly(Operation.APPEND, transaction, io, snapshot_properties=dict(properties))
-    append.delivered = lambda metadata: holds(metadata, run, properties[run])
+
+    def check(metadata: TableMetadata) -> None:
+        if holds(metadata, run, properties[run]):
+            raise DeliveredError("the run was delivered meanwhile")
+
+    io = table_of(transaction).io
+    append = CheckedAppend(Operation.APPEND, transaction, io, snapshot_properties=dict(properties))
+    append.check = check
     numbers = count()
     for rows in _gathered(batches):
-        written = _dataframe_to_data_files(transaction.table_metadata, rows, io, append.commit_uuid, numbers)
+        written = data_files_of(transaction.table_metadata, rows, io, append.commit_uuid, numbers)
         for file in written:
             append.append_data_file(file)
     append.commit()
     transaction.commit_transaction()
-
-
-class _OnceOnly(_FastAppendFiles):
-    """An append that is given up when its rows are there already."""
-
-    delivered: Callable[[TableMetadata], bool]
-
-    def _validate_concurrency(self) -> None:
-        """Called with the table as it now stands, when another commit came first and before the next try."""
-        if self.delivered(self._transaction._table.metadata):  # noqa: SLF001 - as above
-            raise DeliveredError("the run was delivered meanwhile")
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shared.stores.address import shown_address
+from shared.models import libraries
+from shared.stores.address import shown_address, without_passwords
 
 Rows = npt.NDArray[np.int64]
 
@@ -98,6 +99,11 @@ class LakeFile:
         kept = np.ones(batch.num_rows, np.bool_)
         kept[self.deleted[first:last] - place] = False
         return batch.filter(pa.array(kept))
+
+
+def first_line(error: Exception) -> str:
+    """The beginning of what a library says, without its last stop and without passwords."""
+    return without_passwords(libraries.first_line(error)).rstrip(". ")
 
 
 class Lake(ABC):

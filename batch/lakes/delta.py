@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from batch.lakes.base import READ_OPTIONS, DataFile, Lake, LakeFile
+from batch.lakes.base import READ_OPTIONS, DataFile, Lake, LakeFile, first_line
 from shared.errors import ConfigurationError, InputError
 from shared.stores.address import shown_address
 
@@ -79,12 +79,6 @@ def unreadable(address: str, error: Exception) -> InputError:
         hint="See that the address and the access to it are right; the store is set up as deltalake has it,"
         " by variables such as AWS_ACCESS_KEY_ID.",
     )
-
-
-def first_line(error: Exception) -> str:
-    """The beginning of what a library says, without its last stop."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(". ") if lines else type(error).__name__
 
 
 class DeltaLake(Lake):

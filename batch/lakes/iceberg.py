@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.lakes.base import READ_OPTIONS, DataFile, Lake, LakeFile, Rows
+from batch.lakes.base import READ_OPTIONS, DataFile, Lake, LakeFile, Rows, first_line
 from shared.errors import ConfigurationError, InputError
 from shared.stores.address import shown_address
 
@@ -87,10 +87,8 @@ def find_table(catalog: Any, table: str, address: str) -> Any | None:
 
 def unreachable(address: str, error: Exception) -> InputError:
     """What to say when a catalog fails; each kind of catalog fails with errors of its own."""
-    lines = str(error).strip().splitlines()
-    said = lines[0].rstrip(". ") if lines else type(error).__name__
     return InputError(
-        f"{address}: the catalog cannot be used: {said}",
+        f"{address}: the catalog cannot be used: {first_line(error)}",
         hint="See that the address and the access in .pyiceberg.yaml or PYICEBERG_ variables are right.",
     )
 
@@ -195,10 +193,11 @@ class _Projection:
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """A batch with the table's columns, of their types."""
         from pyiceberg.exceptions import ResolveError  # noqa: PLC0415 - only with an Iceberg table
-        from pyiceberg.io.pyarrow import _to_requested_schema  # noqa: PLC0415
+
+        from batch.lakes.pyiceberg_private import to_requested_schema  # noqa: PLC0415
 
         try:
-            projected = _to_requested_schema(
+            projected = to_requested_schema(
                 self._wanted,
                 self._present,
                 batch,
@@ -262,17 +261,17 @@ def _deleted(io: Any, task: Any) -> Rows:
     """The numbers in its file of a task's deleted rows, ascending."""
     if not task.delete_files:
         return np.empty(0, np.int64)
-    from pyiceberg.io.pyarrow import _read_all_delete_files  # noqa: PLC0415 - only with deletes
+    from batch.lakes.pyiceberg_private import read_deletes  # noqa: PLC0415 - only with deletes
 
-    found = _read_all_delete_files(io, [task]).get(task.file.file_path, [])
+    found = read_deletes(io, [task]).get(task.file.file_path, [])
     return np.unique(np.concatenate([np.empty(0, np.int64), *(each.to_numpy() for each in found)]))
 
 
 def _of_partition(file: Any, wanted: Any, metadata: Any, found: Any) -> dict[int, Any]:
     """By their ids the columns that a file lacks and its partition gives, as in files that were added."""
-    from pyiceberg.io.pyarrow import _get_column_projection_values  # noqa: PLC0415 - only with Iceberg
+    from batch.lakes.pyiceberg_private import values_of_partition  # noqa: PLC0415 - only with Iceberg
 
-    values: dict[int, Any] = _get_column_projection_values(
+    values: dict[int, Any] = values_of_partition(
         file, wanted, metadata.schema(), metadata.specs().get(file.spec_id), found.field_ids
     )
     return values

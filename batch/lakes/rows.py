@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from batch.lakes.base import DataFile, Lake, LakeFile, Rows
+from batch.lakes.base import DataFile, Lake, LakeFile, Rows, first_line
 from batch.sources import FileRows, Reading
 from shared.errors import InputError
 from shared.formats.base import Chunk, Split, Wanted, choose_columns
@@ -122,9 +122,9 @@ class LakeRows(FileRows):
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            said = str(error).strip().splitlines()[:1] or [type(error).__name__]
             raise InputError(
-                f"{self._lake.shown}: the data file {self._file.name} cannot be read: {said[0]}", hint=_GONE
+                f"{self._lake.shown}: the data file {self._file.name} cannot be read: {first_line(error)}",
+                hint=_GONE,
             ) from error
 
 

@@ -1,5 +1,6 @@
 """Iceberg tables: scored at one snapshot, and added to once."""
 
+import ast
 import pickle
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from shared.files import Source
 from shared.models.directory import read_model
 from shared.predict import Predictor
 from shared.predictions import prediction_schema
+from tests.support.commands import ROOT
 from tests.support.lakes import (
     configure_catalog,
     delete_rows,
@@ -366,3 +368,25 @@ def test_an_address_that_cannot_be_written_to_is_refused(catalog: Catalog, lesso
         to(f"{SCORED}@3")
     with pytest.raises(InputError, match="the catalog has no namespace other"):
         check(to("iceberg:local/other.scored"), lesson)
+
+
+def _private_names(module: ast.Module) -> list[str]:
+    """The private names that a module takes from pyiceberg, and those of objects that are not its own."""
+    found = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pyiceberg"):
+            found += [alias.name for alias in node.names if alias.name.startswith("_")]
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in {"self", "super()"}:
+            found += [node.attr] if node.attr.startswith("_") and not node.attr.endswith("__") else []
+    return found
+
+
+def test_private_parts_of_pyiceberg_are_used_in_one_file_alone() -> None:
+    """A new minor version of it means a look at that file, and at no other."""
+    using = {}
+    for path in sorted((ROOT / "batch").rglob("*.py")):
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        if "pyiceberg" in path.read_text(encoding="utf-8") and (found := _private_names(module)):
+            using[path.name] = found
+    assert list(using) == ["pyiceberg_private.py"]
+    assert "_FastAppendFiles" in using["pyiceberg_private.py"]
