@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from batch.inputs import sources_of
+from batch.inputs import check_places, sources_of
 from batch.pipeline import ahead
 from batch.replaying.pairs import Pairing, Pairs
 from batch.replaying.settings import ReplaySettings
@@ -52,6 +52,7 @@ class History:
         sources = _sources(settings, before or after, selection)
         for source in sources:
             _check(source, before, after)
+        check_places(sources)
         return cls(sources, reader, Selector(selection, reader.model.schema))
 
     def pairs(self, pairing: Pairing) -> Iterator[tuple[Pairs, str, float]]:

@@ -153,12 +153,12 @@ def _about_predictions(decided: Decided, found: _Found) -> list[str]:
         notes.append(f"The predictions were made by several models: {made}.")
     if found.newly_scored:
         notes.append(
-            f"{found.newly_scored:,} events that the tried model scores have no prediction in {decided.name}:"
-            " they were rejected, or not scored yet, or are replayed dead letters."
+            f"Of events that the tried model scores, {found.newly_scored:,} have no prediction in"
+            f" {decided.name}: rejected, not scored yet, or replayed dead letters."
         )
     if decided.repeated:
         notes.append(
-            f"{decided.repeated:,} predictions are of a position that has one already: the first counts."
+            f"Predictions for a position that has one already: {decided.repeated:,}. The first counts."
         )
     return notes
 
@@ -166,8 +166,8 @@ def _about_predictions(decided: Decided, found: _Found) -> list[str]:
 def _about_rejections(after: Predictor, found: _Found) -> list[str]:
     """What to do about each of the most frequent rejections by the tried model alone."""
     return [
-        f"{count:,} events are rejected by {after.model.id} only, for {reason}"
-        f"{'' if name is None else f' of {name}'}: {_ADVICE.get(reason, _OTHERWISE)}."
+        f"Rejected by {after.model.id} only, for {reason}{'' if name is None else f' of {name}'}, {count:,}:"
+        f" {_ADVICE.get(reason, _OTHERWISE)}."
         for (reason, name), count in sorted(
             found.newly_rejected.items(), key=lambda item: (-item[1], str(item[0]))
         )[:_MOST_NAMED]

@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from batch.__main__ import main
 from batch.export import ExportSettings, export
 from batch.manifest import MANIFEST_FILE, PartitionRange, Snapshot, read_manifest
+from batch.replaying.result import Replay
 from batch.sides import TOPIC
 from shared.dead_letters import Origin, headers_for
 from shared.deadline import Deadline
@@ -241,3 +242,41 @@ def test_a_topic_of_something_else_is_named(
         != ExitCode.DONE
     )
     assert "is no dead letter" in capsys.readouterr().err
+
+
+def test_history_is_replayed_against_what_the_stream_decided(
+    kafka: KafkaSettings,
+    topic_factory: MakeTopic,
+    tmp_path: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """From topics and from their snapshots; an event that was not scored yet has no decision to flip."""
+    topic, tried = topic_factory("events", partitions=2), threshold_model(tmp_path / "tried", threshold=0.45)
+    send(kafka, topic, 1, VALUES, commit=True)
+    predictions, _ = published(kafka, topic_factory, topic, model)
+    send(kafka, topic, 0, [GOOD[5]], commit=True)
+    events, decided = (tmp_path / name for name in ("events", "decided"))
+    snapshot(kafka, topic, events, model)
+    snapshot(kafka, predictions, decided, None)
+    found: list[Replay] = []
+    for source, against in (
+        (f"{TOPIC}{topic}", f"{TOPIC}{predictions}"),
+        (f"{TOPIC}{topic}", str(decided)),
+        (str(events), f"{TOPIC}{predictions}"),
+        (f"{TOPIC}{topic}", str(model)),
+    ):
+        capsys.readouterr()
+        arguments = ["replay", str(tried), source, "--against", against, "--json"]
+        assert main([*arguments, "--bootstrap-servers", kafka.bootstrap_servers]) == ExitCode.DONE
+        found.append(Replay.model_validate_json(capsys.readouterr().out))
+    streamed, by_model = found[0], found[-1]
+    assert (streamed.events, streamed.compared, streamed.newly_scored) == (13, 10, 1)
+    # Of 0.0 to 0.9 those between the thresholds 0.45 and 0.6: nothing is above 0.6 that is not above 0.45.
+    assert (streamed.all.raised, streamed.all.lowered) == (2, 0)
+    assert [one.position for one in streamed.affected] == [f"{topic}/1/7", f"{topic}/1/8"]
+    for other in found[1:-1]:
+        assert other.model_dump(exclude={"source", "notes"}) == streamed.model_dump(
+            exclude={"source", "notes"}
+        )
+    assert (by_model.compared, by_model.all.raised, by_model.before) == (11, 3, streamed.before)

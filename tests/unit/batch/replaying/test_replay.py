@@ -253,7 +253,7 @@ def test_predictions_that_were_made_say_what_decided(
         assert (found.before, found.events, found.compared, found.newly_scored) == (by_model.before, 7, 5, 1)
         assert (found.all.raised, found.newly_rejected) == (1, {})
         assert [one.position for one in found.affected] == ["rows.ndjson/2"]
-        assert "1 events that the tried model scores have no prediction" in found.notes[0]
+        assert found.notes[0].startswith("Of events that the tried model scores, 1 have no prediction in")
 
 
 def test_an_event_that_only_the_tried_model_rejects_has_lost_its_prediction(
@@ -270,7 +270,7 @@ def test_an_event_that_only_the_tried_model_rejects_has_lost_its_prediction(
         found = run(capsys, after, path, "--against", against)
         assert (found.compared, found.newly_rejected, found.lost) == (4, {"out_of_range": 1}, 1)
         (note,) = found.notes
-        assert note.startswith("1 events are rejected by threshold@2 only, for out_of_range of feature: ")
+        assert note.startswith("Rejected by threshold@2 only, for out_of_range of feature, 1: ")
     too_many = refusal(capsys, ExitCode.ANSWER_IS_NO, after, path, "--against", before, "--fail-above", "0.1")
     assert "1 of 5 decisions (20.00%) flip or are lost, more than --fail-above 0.1 allows" in too_many
 
