@@ -239,6 +239,11 @@ class _Comparison:
             )
         if recorded.timeless:
             notes.append(f"{recorded.timeless:,} events do not say when they happened, and are left out.")
+        if recorded.strays:
+            notes.append(
+                f"{recorded.strays:,} events lie far from all others in time, as by a wrong clock: they are"
+                " left out."
+            )
         if wishes.sample < 1:
             share = percent(wishes.sample)
             notes.append(f"{share} of the customers were drawn, each with all events; costs are for all.")

@@ -29,6 +29,7 @@ from shared.progress import Meter
 SAMPLED: Final = 50_000
 #: So many events without a time, and none with one, are enough to refuse a source.
 _ENOUGH: Final = 100_000
+_DAY: Final = 86_400_000
 #: An offset fits below, a partition above: together they are one number.
 _OFFSET_BITS: Final = 48
 
@@ -57,6 +58,7 @@ class Recorded:
         read: All events, those that were rejected and those of customers who were not drawn included.
         rejected: How many of them were rejected.
         timeless: How many were scored, yet nothing says when they happened.
+        strays: How many were scored, yet lie so far from the others in time that their clock must be wrong.
         sample: Some of them.
         topics: The topics whose records they are, when they are.
         positions: Where each scored event with a record stands, as `position_key` has it, ascending; empty
@@ -68,6 +70,7 @@ class Recorded:
     read: int
     rejected: int
     timeless: int
+    strays: int
     sample: Sequence[Piece]
     topics: frozenset[str]
     positions: npt.NDArray[np.int64]
@@ -169,14 +172,19 @@ class _Recorder:
         """All of it, in order."""
         if not any(map(len, self._times)):
             raise self._nothing()
-        history = _history(_emptied(self._customers), _emptied(self._times), _emptied(self._decisions))
+        customers, times, decisions = map(_emptied, (self._customers, self._times, self._decisions))
+        near = _near(times)
+        strays = len(near) - int(near.sum())
+        if strays:
+            customers, times, decisions = customers[near], times[near], decisions[near]
         keys, stamped = _emptied(self._keys), _emptied(self._stamped)
         order = np.argsort(keys, kind="stable")
         return Recorded(
-            history,
+            _history(customers, times, decisions),
             self._read,
             self._rejected,
             self._timeless,
+            strays,
             self._sample,
             frozenset(self._topics),
             keys[order],
@@ -218,6 +226,20 @@ def chunk_part(chunk: Chunk, begin: int, end: int) -> Chunk:
     return replace(
         chunk, rows=chunk.rows[begin:end], batch=batch, values=values, rejections=[], originals=None
     )
+
+
+def _near(times: Times) -> npt.NDArray[np.bool_]:
+    """Which times are near the others.
+
+    A single event with a wrong clock would stretch the recorded time to years. So the span from the 1st to
+    the 99th percentile may be exceeded by its own length on either side, or by a day, and by no more.
+    """
+    last = len(times) - 1
+    places = [last // 100, last - last // 100]
+    low, high = np.partition(times, places)[places].tolist()
+    margin = max(high - low, _DAY)
+    near: npt.NDArray[np.bool_] = (times >= low - margin) & (times <= high + margin)
+    return near
 
 
 def _emptied(parts: list[Any]) -> Any:

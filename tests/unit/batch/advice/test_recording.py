@@ -156,6 +156,26 @@ def test_a_source_that_never_says_when_is_refused_by_name(
         recorded(predictor, write_ndjson(tmp_path, [event(1, 0.9)] * 20))
 
 
+def test_events_far_from_all_others_in_time_are_counted_and_left_out(
+    tmp_path: Path, predictor: Predictor
+) -> None:
+    rows = [event(1, 0.9, occurred_at=f"2026-03-{place % 28 + 1:02}T00:00:00Z") for place in range(400)]
+    far = [event(1, 0.9, occurred_at=text) for text in ("1970-01-01T00:00:00Z", "2062-03-02T00:00:00Z")]
+    near = [event(1, 0.9, occurred_at=text) for text in ("2026-02-10T00:00:00Z", "2026-04-20T00:00:00Z")]
+    found = recorded(predictor, write_ndjson(tmp_path, [*rows, *far, *near]))
+    assert (len(found.history.times), found.strays) == (402, 2)
+    first, last = (
+        datetime.fromtimestamp(ms / 1_000, UTC) for ms in (found.history.first, found.history.last)
+    )
+    assert (f"{first:%m-%d}", f"{last:%m-%d}") == ("02-10", "04-20")
+
+
+def test_events_that_come_within_a_day_of_a_burst_are_no_strays(tmp_path: Path, predictor: Predictor) -> None:
+    burst = [event(1, 0.9, occurred_at=DAY)] * 500
+    later = event(1, 0.9, occurred_at="2026-03-03T09:00:00Z")
+    assert not recorded(predictor, write_ndjson(tmp_path, [*burst, later])).strays
+
+
 def test_nothing_to_look_at_is_told_apart(tmp_path: Path, predictor: Predictor) -> None:
     with pytest.raises(InputError, match="there are no events"):
         recorded(predictor, write_ndjson(tmp_path, []))
