@@ -26,12 +26,12 @@ from shared.sampling import Sample
 
 logger = logging.getLogger(__name__)
 
-# The most events that are scored at once. A call costs as much as some 200 of them.
+# The most events that are scored at once. A call alone costs as much as some 200 of them, so few are made.
 _AT_ONCE: Final = 1_024
 # The most that may wait, in events and in bytes of theirs.
 _MOST_EVENTS, _MOST_BYTES = 8_192, 32 << 20
 # Seconds that it works in one go, and that it rests after that at least, while more gathers.
-_WORK_SECONDS, _REST_SECONDS = 0.05, 0.5
+_WORK_SECONDS, _REST_SECONDS = 0.1, 1.0
 # How many times as long as it worked it rests.
 _REST_TIMES: Final = 9
 # Seconds to see to what waits in the end; a thread that hangs is a daemon and may be left behind.
