@@ -103,9 +103,9 @@ def across(scale: Scale, y: float, ticks: Sequence[float], told: Callable[[float
         x, label = scale.at(value), told(value)
         drawn.append(line(x, y, x, y + 5, "axis"))
         if scale.end - x < len(label) * LETTER / 2:
-            drawn.append(text(label, scale.end, y + 20, "tick end"))
+            drawn.append(text(label, scale.end, y + 22, "tick end"))
         else:
-            drawn.append(text(label, x, y + 20, "tick middle"))
+            drawn.append(text(label, x, y + 22, "tick middle"))
     return drawn
 
 

@@ -27,6 +27,8 @@ from batch.report.svg import WIDTHS, drawing, element, in_both_widths, line, tex
 _SECONDS: Final = "seconds"
 # What stands beside a drawing on the right: half a label.
 _RIGHT: Final = 16.0
+# From the start of a logarithmic axis to its end, at least.
+_LEAST_RATIO: Final = 400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,11 @@ def _buckets(histogram: Histogram, *, logarithmic: bool) -> list[_Bucket]:
 def _axis(buckets: Sequence[_Bucket], start: float, end: float, *, logarithmic: bool) -> Scale:
     low = min((bucket.low for bucket in buckets), default=1.0)
     high = max((bucket.high for bucket in buckets), default=2.0)
-    return Scale(low, high if high > low else low + 1.0, start, end, logarithmic)
+    if logarithmic:
+        # A few bars are not blown up to fill it.
+        room = max(1.0, _LEAST_RATIO / (high / low)) ** 0.5
+        return Scale(low / room, high * room, start, end, logarithmic)
+    return Scale(low, high if high > low else low + 1.0, start, end)
 
 
 def _ticks(axis: Scale, unit: str) -> list[float]:
@@ -199,5 +205,9 @@ def _percentiles(histogram: Histogram, axis: Scale, top: float, bottom: float) -
         begin = min(max(x - room / 2, axis.start), axis.end - room)
         y = top - 10 if begin > taken + 8 else top - 28
         taken = begin + room
-        drawn += [line(x, y + 4, x, bottom, "mark"), text(told, begin + room / 2, y, "label name middle")]
+        drawn += [
+            line(x, y + 4, x, bottom, "halo"),
+            line(x, y + 4, x, bottom, "mark"),
+            text(told, begin + room / 2, y, "label name middle"),
+        ]
     return drawn
