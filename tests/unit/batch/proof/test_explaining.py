@@ -143,13 +143,14 @@ def test_a_fault_that_strikes_by_chance_is_not_explained(
 
 
 def test_four_events_are_too_few_to_explain(predictor: Predictor, inputs: pa.StructArray) -> None:
-    """A single rare value would stand out by any score."""
+    """A rare property would stand out by any score."""
     codes = np.full(len(EVENTS), WELL, np.int8)
-    two_year = [place for place, event in enumerate(EVENTS) if event["Contract"] == "Two year"]
-    codes[two_year[:4]] = WRONG
-    assert explainer(predictor, inputs, codes).explain() == []
-    codes[two_year[:12]] = WRONG
-    assert any(one.feature == "Contract" for one in explainer(predictor, inputs, codes).explain())
+    stamped = ["rare@1" if place < 8 else "churn@1" for place in range(len(EVENTS))]
+    codes[:4] = WRONG
+    assert explainer(predictor, inputs, codes, models=stamped).explain() == []
+    codes[:5] = WRONG
+    told = explainer(predictor, inputs, codes, models=stamped).explain()
+    assert [(one.feature, one.value, one.share) for one in told] == [("model", "rare@1", 1.0)]
 
 
 def test_partitions_that_went_through_json_give_what_one_run_gives(

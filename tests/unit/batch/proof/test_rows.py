@@ -391,6 +391,19 @@ def test_a_lost_answer_stays_what_it_is_on_the_topic(
     assert result.matrix["none"]["not scored"] == 1
 
 
+def test_what_is_wrong_on_the_topic_alone_stands_beside_a_row_that_agrees(
+    tmp_path: Path, against: Against, predictor: Predictor
+) -> None:
+    """A prediction that tells another threshold has the score and the decision that the row gets."""
+    made = streamed([predictor], made_up())
+    prediction = json.loads(made.answers[5]["value"])
+    made.answers[5]["value"] = json.dumps(prediction | {"threshold": 0.4}).encode()
+    result = against(write_rows(tmp_path, "csv", made_up()), made)
+    assert result.counts[Found.OTHER_BITS] == 1
+    assert result.counts[Found.IDENTICAL] == EVENTS - 1
+    assert result.examples == []
+
+
 def test_each_row_is_scored_by_the_model_that_answered_its_event(
     tmp_path: Path, against: Against, predictor: Predictor
 ) -> None:
@@ -441,6 +454,9 @@ def test_events_that_are_not_in_the_sample_are_laid_beside_no_row(tmp_path: Path
     assert 100 < result.counts[Found.NOT_SAMPLED] < 300
     assert result.counts[Found.NOT_SAMPLED] + result.counts[Found.IDENTICAL] == EVENTS
     assert result.rows_without_event == 0
+    none = against(write_rows(tmp_path, "csv", [{**row, "event_id": None} for row in made_up()]), sample=0.5)
+    assert none.counts[Found.NOT_SAMPLED] == result.counts[Found.NOT_SAMPLED]
+    assert none.counts[Found.NO_ROW] == result.counts[Found.IDENTICAL]
 
 
 def test_what_was_laid_by_whole_need_not_be_laid_by_again(tmp_path: Path, predictor: Predictor) -> None:
