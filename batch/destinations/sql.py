@@ -30,6 +30,12 @@ RUN_SCHEMA: Final = pa.schema(
 # What every prediction has; a later run may have others to pass along, or none.
 _ALWAYS: Final = (KEY, "customer_id", "score", "threshold", "model", "model_sha256")
 
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    kinds = (pt.is_binary, pt.is_large_binary, pt.is_fixed_size_binary, pt.is_binary_view)
+    return any(is_kind(kind) for is_kind in kinds)
+
+
 #: By the test of an Arrow type, what a column of it is called in PostgreSQL and in SQLite.
 _TYPES: Final[tuple[tuple[Callable[[pa.DataType], bool], str, str], ...]] = (
     (pt.is_boolean, "boolean", "boolean"),
@@ -43,7 +49,7 @@ _TYPES: Final[tuple[tuple[Callable[[pa.DataType], bool], str, str], ...]] = (
     (pt.is_timestamp, "timestamp without time zone", "text"),
     (pt.is_date, "date", "text"),
     (pt.is_time, "time without time zone", "text"),
-    (lambda kind: pt.is_binary(kind) or pt.is_large_binary(kind), "bytea", "blob"),
+    (_is_bytes, "bytea", "blob"),
     (pt.is_nested, "jsonb", "text"),
     (lambda _: True, "text", "text"),
 )
@@ -55,7 +61,7 @@ _LOADED: Final[tuple[tuple[Callable[[pa.DataType], bool], pa.DataType], ...]] = 
     (pt.is_floating, pa.float64()),
     (pt.is_date, pa.date32()),
     (pt.is_time, pa.time64("us")),
-    (lambda kind: pt.is_binary(kind) or pt.is_large_binary(kind), pa.binary()),
+    (_is_bytes, pa.binary()),
 )
 
 

@@ -271,6 +271,7 @@ SMALL = float(pa.scalar(0.1, pa.float32()).as_py())
         (pa.array([0.1], pa.float32()), ("real", SMALL), ("real", SMALL)),
         (pa.array(["a", "b"]).dictionary_encode(), ("text", "a"), ("text", "a")),
         (pa.array([b"\0"]), ("bytea", b"\0"), ("blob", b"\0")),
+        (pa.array([b"\0\xff"], pa.binary(2)), ("bytea", b"\0\xff"), ("blob", b"\0\xff")),
         (pa.array([MOMENT], ZONED), ("timestamp with time zone", MOMENT), ("text", WRITTEN)),
         (pa.array([date(2026, 5, 4)]), ("date", date(2026, 5, 4)), ("text", "2026-05-04")),
         (pa.array([time(1, 2)]), ("time without time zone", time(1, 2)), ("text", "01:02:00.000000")),
