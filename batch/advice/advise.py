@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from batch.advice.cadences import History, changed_customers, observe
+from batch.advice.cadences import History, changes_since, observe
 from batch.advice.costs import STREAM_SECONDS, Start, batch_seconds, events_in, start_of_run, stream_seconds
 from batch.advice.latency import Written, latency_of
 from batch.advice.recommend import REAL_TIME, Facts, choose, figure, percent, reasons, recommendation
@@ -112,6 +112,7 @@ class _Comparison:
             events=len(history.times),
             customers=len(history.starts),
             per_day=self._per_day,
+            changes=changes_since(history, self._since)[0],
             measured=self._latency is not None,
         )
         return Advice(
@@ -193,7 +194,7 @@ class _Comparison:
             age=self._latency or at_once or _nothing(),
             without=0,
             stale=0,
-            changed_customers=changed_customers(history, self._since),
+            changed_customers=changes_since(history, self._since)[1],
             standing=None,
             missed=0,
             runs=0,

@@ -145,10 +145,11 @@ def observe(history: History, runs: Runs, takes: int, since: int) -> Observed:
     return found
 
 
-def changed_customers(history: History, since: int) -> int:
-    """How many customers have a change from a time on."""
+def changes_since(history: History, since: int) -> tuple[int, int]:
+    """How many changes there are from a time on, and how many customers they are of."""
     changes = history.changes()
-    return _customers_of(history, changes[history.times[changes] >= since])
+    counted = changes[history.times[changes] >= since]
+    return len(counted), _customers_of(history, counted)
 
 
 def _customers_of(history: History, places: npt.NDArray[np.int64]) -> int:

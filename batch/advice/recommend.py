@@ -23,6 +23,7 @@ class Facts:
         events: Events of the customers that were looked at.
         customers: These customers.
         per_day: All events, a day.
+        changes: Uses that are changes: there the customer's decision is another than before.
         measured: Whether real time's latency was.
     """
 
@@ -32,6 +33,7 @@ class Facts:
     events: int
     customers: int
     per_day: float
+    changes: int
     measured: bool
 
 
@@ -127,7 +129,11 @@ def _of_changes(facts: Facts) -> str:
     if not changed:
         return "No customer's decision changed: a decision once made was never stale."
     noun = "customer" if changed == 1 else "customers"
-    return f"The decision of {changed:,} {noun} changed at least once ({percent(changed / facts.customers)})."
+    share = percent(facts.changes / max(1, facts.cadences[0].uses))
+    return (
+        f"The decision of {changed:,} {noun} changed at least once ({percent(changed / facts.customers)}), at"
+        f" {share} of all uses: of these no batch can know before."
+    )
 
 
 def _of_batch(cadence: CadenceResult) -> str:

@@ -172,7 +172,8 @@ class _Recorder:
         """All of it, in order."""
         if not any(map(len, self._times)):
             raise self._nothing()
-        customers, times, decisions = map(_emptied, (self._customers, self._times, self._decisions))
+        customers, times = _emptied(self._customers), _emptied(self._times)
+        decisions = _emptied(self._decisions)
         near = _near(times)
         strays = len(near) - int(near.sum())
         if strays:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.advice import cadences
-from batch.advice.cadences import History, Observed, changed_customers, observe
+from batch.advice.cadences import History, Observed, changes_since, observe
 from batch.advice.runs import Daily, Every, Runs
 
 MINUTE = 60_000
@@ -81,7 +81,7 @@ class Simulation:
 
     def __init__(self, runs: list[int], takes: int, since: int, ready: int) -> None:
         self.runs, self.takes, self.since, self.ready = runs, takes, since, ready
-        self.uses = self.without = self.stale = self.missed = self.changed = 0
+        self.uses = self.without = self.stale = self.missed = self.changed = self.changes = 0
         self.ages: list[int] = []
         self.standing: list[int] = []
 
@@ -110,6 +110,7 @@ class Simulation:
                 self.missed += one.last_change[0] >= self.since
             one.last_change = (moment, begun)
             one.changed |= moment >= self.since
+            self.changes += moment >= self.since
         one.true = own
         if moment < max(self.since, self.ready):
             return
@@ -160,7 +161,7 @@ def test_a_history_gives_what_a_simulation_of_every_moment_gives(
     wanted = simulated(customers, period, takes, since)
     history = history_of(customers)
     assert_alike(observe(history, Every(period), takes, since), wanted)
-    assert changed_customers(history, since) == wanted.changed
+    assert changes_since(history, since) == (wanted.changes, wanted.changed)
     # Cut into blocks of customers it is the same.
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(cadences.History.blocks, "__defaults__", (block,))
