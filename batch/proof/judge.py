@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from batch.proof.assigned import PLAIN, assign
+from batch.proof.assigned import assign
 from batch.proof.certificate import PartitionDigest
 from batch.proof.classes import CODES, Found
 from batch.proof.examples import Examples
@@ -51,7 +51,7 @@ class PartitionJudge:
     ) -> None:
         self._models, self._clock = models, clock
         self._sample = Sample(sample)
-        self._newest, self._explaining = models.first, PLAIN
+        self._newest = models.first
         self._order, self._digest = KeyOrder(), PartitionDigest()
         self._counts, self._examples = Counts(), Examples(topics, examples)
         self._seconds = 0.0
@@ -108,9 +108,8 @@ class PartitionJudge:
         window = found.window
         drawn = self._sample.holds(f"{window.topic}/{window.partition}", found.offsets)
         assigned = assign(self._models, found.answers, self._newest)
-        verdicts = WindowVerdicts(self._models, found, assigned, drawn, self._explaining)
-        judged = verdicts.judge()
-        self._newest, self._explaining = assigned.newest, verdicts.explaining
+        judged = WindowVerdicts(self._models, found, assigned, drawn).judge()
+        self._newest = assigned.newest
         self._seconds += self._clock() - began
         return judged
 

@@ -17,10 +17,9 @@ from batch.proof.matching import Integers, Matched
 from batch.proof.models import Models
 from batch.sources import ids_of_events
 from shared.columnar import inputs_column, score_rows
-from shared.models.directory import Model
 from shared.predict import Predictor
 from shared.predictions import PredictionEncoder, position_prefix
-from shared.schema import Rejection
+from shared.schema import Reason, Rejection
 
 # So many events at once are scored quickest: their objects stay in the processor's caches.
 _PIECE: Final = 2048
@@ -35,21 +34,11 @@ class WindowVerdicts:
         matched: The window with its answers.
         assigned: The model of each event.
         drawn: By event, whether it is in the sample that is scored.
-        explaining: How many contributions the last prediction before the window has; PLAIN for none.
-
-    Attributes:
-        explaining: The same of the last one so far.
     """
 
     def __init__(
-        self,
-        models: Models,
-        matched: Matched,
-        assigned: Assigned,
-        drawn: npt.NDArray[np.bool_],
-        explaining: int,
+        self, models: Models, matched: Matched, assigned: Assigned, drawn: npt.NDArray[np.bool_]
     ) -> None:
-        self.explaining = explaining
         self._models, self._matched, self._assigned, self._drawn = models, matched, assigned, drawn
         answers, events = matched.answers, len(matched.offsets)
         self._answers = answers
@@ -64,29 +53,25 @@ class WindowVerdicts:
         self._letters: dict[int, dict[str, Any]] = dict(zip(rows.tolist(), letters, strict=True))
         self._judged = Judged.empty(matched)
         self._codes = self._judged.codes
-        self._explained = np.full(events, PLAIN, np.int64)
 
     def judge(self) -> Judged:
         """The classes of all events, none of them out of order."""
         self._count_answers()
         self._check_letters()
         wanted = self._drawn & (self._assigned.of_event != UNKNOWN)
-        self._explained = explained = self._contributions(wanted)
+        explained = self._contributions(wanted)
         groups = self._assigned.of_event * (explained.max(initial=PLAIN) + 2) + explained - PLAIN
         for group in np.unique(groups[wanted]).tolist():
             rows = np.flatnonzero(wanted & (groups == group))
             model = self._assigned.models[int(self._assigned.of_event[rows[0]])]
-            predictor = self._predictor(model, int(rows[0]))
+            count = int(explained[rows[0]])
+            predictor = self._models.predictor(model, None if count == PLAIN else count)
             self._judged.used.append(predictor)
             for start in range(0, len(rows), _PIECE):
                 self._score(predictor, rows[start : start + _PIECE])
         self._try_others()
         self._stream_said()
         return self._judged
-
-    def _predictor(self, model: Model, row: int) -> Predictor:
-        count = int(self._explained[row])
-        return self._models.predictor(model, None if count == PLAIN else count)
 
     def _count_answers(self) -> None:
         counts, codes = self._answers.counts, self._codes
@@ -114,16 +99,12 @@ class WindowVerdicts:
                 self._differs(row, Difference(Found.OTHER_INPUT, detail, None, shown, batch))
 
     def _contributions(self, wanted: npt.NDArray[np.bool_]) -> Integers:
-        """By event how many contributions the stream gave; those of the prediction before, where it has none.
-
-        A stream that explains rejects what it cannot explain.
-        """
+        """By event how many contributions its prediction has; PLAIN where none, or where it is not wanted."""
+        found = np.full(len(wanted), PLAIN, np.int64)
         rows = np.flatnonzero(wanted & self._predicted)
         values = self._answers.values
-        told = [contributions_of(values[place]) for place in self._answers.first[rows].tolist()]
-        found = np.array([self.explaining, *told], np.int64)
-        self.explaining = int(found[-1])
-        return found[np.searchsorted(rows, np.arange(len(wanted)), side="right")]
+        found[rows] = [contributions_of(values[place]) for place in self._answers.first[rows].tolist()]
+        return found
 
     def _score(self, predictor: Predictor, rows: Integers) -> None:
         """Scores events and decides what is left to decide of them."""
@@ -182,20 +163,27 @@ class WindowVerdicts:
         return None
 
     def _try_others(self) -> None:
-        """Scores rejected events again with the other models of the letter's id: any of them may be it."""
+        """Scores rejected events again with whatever else may have rejected them."""
         unlike = [CODES[Found.REJECTED_ON_ONE], CODES[Found.REJECTED_OTHERWISE]]
         for row in np.flatnonzero(self._letter & np.isin(self._codes, unlike)).tolist():
-            stamped = int(self._answers.stamped[int(self._answers.first[row])])
-            for model in self._assigned.of_stamp[stamped][1:]:
-                predictor = self._predictor(model, row)
+            reason = self._letters[row]["reason"]
+            for predictor in self._others(row, reason):
                 rejections = predictor.score_json([self._matched.values[row]]).rejections
-                if rejections and rejections[0].reason == self._letters[row]["reason"]:
+                if rejections and rejections[0].reason == reason:
                     self._judged.scores[row] = np.nan
                     self._judged.predictors[row] = len(self._judged.used)
                     self._judged.used.append(predictor)
                     self._codes[row] = _UNDECIDED
                     self._rejected(predictor, row, rejections[0])
                     break
+
+    def _others(self, row: int, reason: str) -> list[Predictor]:
+        """The other models of a dead letter's id; a stream that explains rejects what it cannot explain."""
+        models = self._assigned.of_stamp[int(self._answers.stamped[int(self._answers.first[row])])]
+        found = [self._models.predictor(model) for model in models[1:]]
+        if reason == Reason.MODEL_ERROR:
+            found += [self._models.predictor(model, 1) for model in models]
+        return found
 
     def _stream_said(self) -> None:
         stream, counts = self._judged.stream, self._answers.counts

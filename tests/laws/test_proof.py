@@ -20,8 +20,14 @@ KEYS = st.sampled_from([None, b"", b"a", b"b"])
 
 
 @pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return Predictor.load(threshold_model(tmp_path_factory.mktemp("models") / "threshold"))
+def scorers(tmp_path_factory: pytest.TempPathFactory) -> list[Predictor]:
+    """Three models, of which two have the same id."""
+    folder = tmp_path_factory.mktemp("models")
+    made = [
+        threshold_model(folder / str(place), version=version, threshold=threshold)
+        for place, (version, threshold) in enumerate([("1", 0.6), ("2", -1.0), ("2", 1.5)])
+    ]
+    return [Predictor.load(directory) for directory in made]
 
 
 def proof(parts: list[Recorded], models: Models, size: int, sample: float = 1.0) -> Proof:
@@ -44,10 +50,10 @@ def test_an_honest_stream_is_proved_whatever_its_events_are(data: st.DataObject)
 @settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_window_size_and_order_of_partitions_change_nothing(
-    data: st.DataObject, predictor: Predictor
+    data: st.DataObject, scorers: list[Predictor]
 ) -> None:
-    parts = [faulty(data, predictor, partition) for partition in range(data.draw(st.integers(1, 3)))]
-    models, sample = Models([predictor.model]), data.draw(st.sampled_from([1.0, 1.0, 0.5]))
+    parts = [faulty(data, scorers, partition) for partition in range(data.draw(st.integers(1, 3)))]
+    models, sample = Models(scorer.model for scorer in scorers), data.draw(st.sampled_from([1.0, 1.0, 0.5]))
     whole = proof(parts, models, 65_536, sample)
     cut = proof(data.draw(st.permutations(parts)), models, data.draw(st.integers(1, 12)), sample)
     assert cut == whole
@@ -55,14 +61,19 @@ def test_window_size_and_order_of_partitions_change_nothing(
     assert sum(whole.counts.values()) == sum(len(part.offsets) for part in parts)
 
 
-def faulty(data: st.DataObject, predictor: Predictor, partition: int) -> Recorded:
+def faulty(data: st.DataObject, scorers: list[Predictor], partition: int) -> Recorded:
     """A partition in which some things went wrong."""
     events = st.builds(
         b'{"customer_id":%d,"feature":%d}'.__mod__, st.tuples(st.integers(0, 9), st.integers(0, 2))
     )
     values = data.draw(st.lists(events | st.just(b"junk") | st.none(), min_size=1, max_size=15))
     messages = [Message(data.draw(KEYS), value) for value in values]
-    made = recorded(messages, [predictor], partition=partition, batch=data.draw(st.integers(1, 6)))
+    made = recorded(
+        messages,
+        data.draw(st.lists(st.sampled_from(scorers), min_size=1, max_size=3)),
+        partition=partition,
+        batch=data.draw(st.integers(1, 6)),
+    )
     for _ in range(data.draw(st.integers(0, 4))):
         if made.answers:
             plant(data, made)

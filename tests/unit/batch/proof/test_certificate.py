@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from batch.proof.classes import Found
 from batch.proof.models import Models
 from batch.proof.tally import Facts, proof_of
 from shared.models.shipped import shipped_model
@@ -43,8 +44,8 @@ def _bit(made: Recorded, row: AnswerRow) -> None:  # noqa: ARG001 - a change of 
     )
 
 
-def _swap(made: Recorded) -> None:
-    first, second = made.predictions()[50:52]
+def _swap(made: Recorded, at: int = 50) -> None:
+    first, second = made.predictions()[at : at + 2]
     for row in (first, second):
         made.keys[made.offsets.index(row["offset"])] = b"same"
     first["at_offset"], second["at_offset"] = second["at_offset"], first["at_offset"]
@@ -74,6 +75,18 @@ def test_any_fault_changes_it(recording: Recorded, models: Models) -> None:
         plant(made)
         found[name] = proved(made, models=models).certificate
     assert len(set(found.values())) == len(found)
+
+
+def test_the_same_number_of_other_events_out_of_order_changes_it(recording: Recorded, models: Models) -> None:
+    found = set()
+    for at in (50, 52):
+        made = recording.copy()
+        made.keys[:] = [b"same"] * len(made.keys)
+        _swap(made, at)
+        proof = proved(made, models=models)
+        assert proof.counts[Found.OUT_OF_ORDER] == 1
+        found.add(proof.certificate)
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize(
