@@ -160,7 +160,8 @@ def narrowed(plan: Plan, events: Mapping[int, Recorded], books: AllBooks) -> Pla
             own = covered.get(one.partition)
             if not one.cut or own is None:
                 continue
-            start = _first_left(one, own, events[one.partition], books[role, one.partition][1].first)
+            first = books[role, one.partition][1].first
+            start = _first_left(role, one, own, events[one.partition], first)
             if start > own.start:
                 starts[one.partition] = max(start, starts.get(one.partition, 0))
                 notes.append(
@@ -171,7 +172,18 @@ def narrowed(plan: Plan, events: Mapping[int, Recorded], books: AllBooks) -> Pla
     return plan.narrowed(starts, notes)
 
 
-def _first_left(answers: AnswerRange, own: EventRange, events: Recorded, first: int | None) -> int:
-    """The first offset from which all answers are still there; the end when nothing shows one."""
-    young = None if answers.kept_since is None else events.first_since(answers.kept_since)
-    return min([own.end, *(at for at in (first, young) if at is not None)])
+def _first_left(
+    role: Role, answers: AnswerRange, own: EventRange, events: Recorded, first: int | None
+) -> int:
+    """The first offset from which all answers are still there; the end when nothing shows one.
+
+    Predictions are left of the first event that they speak of and of all after it. Dead letters are few: the
+    first that is left may be of an event long after the last one that lost its letter.
+    """
+    found = [own.end, *([] if first is None else [first])]
+    if answers.kept_since is not None and (role is Role.DEAD_LETTERS or first is None):
+        young = events.first_since(answers.kept_since)
+        # Where no event is older than what retention takes, somebody else has deleted the records.
+        if young is not None and (own.start or young != events.first_since(0)):
+            found.append(young)
+    return min(found)

@@ -144,7 +144,7 @@ def test_a_record_without_a_letter_s_headers_is_no_letter() -> None:
 def answers_at(places: list[tuple[int, int, int, int]]) -> pa.Table:
     """Answers of a partition, an offset, a kind and a partition where they stand, in turn."""
     count = len(places)
-    given = {
+    given: dict[str, list[int] | list[str]] = {
         name: [place[number] for place in places]
         for number, name in enumerate(["partition", "offset", "kind", "at_partition"])
     }

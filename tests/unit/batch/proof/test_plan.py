@@ -24,6 +24,7 @@ from tests.support.evidence import (
     events,
     exports,
     gathered,
+    letters,
     predictions,
     prove_settings,
     write_snapshot,
@@ -242,21 +243,46 @@ def test_retention_by_time_alone_tells_what_is_still_there(
         assert before - DAY_MS <= first.kept_since <= time.time_ns() // 1_000_000 - DAY_MS
 
 
+@pytest.mark.parametrize(
+    ("role", "kept_since", "left", "start"),
+    [
+        # No letter is left, since none was written for long.
+        (Role.DEAD_LETTERS, TIME + 12, [], 12),
+        # The first that is left is of a later event than the last that lost its letter may be of.
+        (Role.DEAD_LETTERS, TIME + 12, [15], 12),
+        (Role.DEAD_LETTERS, TIME + 12, [9], 9),
+        (Role.DEAD_LETTERS, None, [15], 15),
+        # No event is old enough: somebody has deleted records that retention would have kept.
+        (Role.DEAD_LETTERS, TIME - 5, [15], 15),
+        (Role.DEAD_LETTERS, TIME - 5, [], 20),
+        # Each event has its prediction: those before the first that is left are gone.
+        (Role.PREDICTIONS, TIME + 2, [*range(6, 20)], 6),
+        (Role.PREDICTIONS, TIME + 2, [], 2),
+    ],
+)
 def test_events_younger_than_all_that_retention_took_are_proved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    role: Role,
+    kept_since: int | None,
+    left: list[int],
+    start: int,
 ) -> None:
-    """No letter is left, since none was written for long: the last events had none."""
-    settings = exports(tmp_path, events=[events(20)], predictions=[predictions(range(20))])
-    cut = AnswerRange(partition=0, start=5, end=5, cut=True, kept_since=TIME + 12)
+    kept = {
+        "predictions": [predictions(left if role is Role.PREDICTIONS else range(20))],
+        "letters": [letters(left if role is Role.DEAD_LETTERS else [])],
+    }
+    settings = exports(tmp_path, events=[events(20)], **kept)
+    cut = AnswerRange(partition=0, start=5, end=5, cut=True, kept_since=kept_since)
 
     def planned(_: object) -> Plan:
         plan = plan_of_exports(settings)
-        return plan.model_copy(update={"answers": {**plan.answers, Role.DEAD_LETTERS: [cut]}})
+        return plan.model_copy(update={"answers": {**plan.answers, role: [cut]}})
 
     monkeypatch.setattr("batch.proof.gather.plan_of_exports", planned)
     evidence = gathered(settings)
-    assert ranges(evidence.plan) == [(0, 12, 20, 0)]
-    assert "from offset 12 on" in evidence.notes[0]
+    assert ranges(evidence.plan) == [(0, start, 20, 0)]
+    assert f"from offset {start} on" in evidence.notes[0]
 
 
 def test_a_plan_of_snapshots_covers_what_they_hold(tmp_path: Path) -> None:
