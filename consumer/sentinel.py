@@ -84,7 +84,7 @@ class Sentinel:
         self._opinion: SecondOpinion | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sentinel", daemon=True)
-        self._judged = self._disagreeing = 0
+        self._judged = self._disagreeing = self._left_out = 0
         self._said_at: dict[str, float] = {}
         self._unsaid: Counter[str] = Counter()
         telemetry.sentinel_on()
@@ -123,13 +123,18 @@ class Sentinel:
         drawn = np.flatnonzero(self._sample.holds(place_of(events), _offsets_of(events)))
         rows = drawn[: self._room_for([len(events.values[row] or b"") for row in drawn.tolist()])]
         if len(rows) < len(drawn):
-            self._telemetry.sentinel_left_out(len(drawn) - len(rows), "busy")
+            self._leave_out(len(drawn) - len(rows), "busy")
         for start in range(0, len(rows), _AT_ONCE):
             some = rows[start : start + _AT_ONCE]
             try:
                 self._hand_over(Answered.of(scored, given, some, self._topic))
             except Exception as error:  # noqa: BLE001 - the predictions do not depend on it
                 self._failed(len(some), error)
+
+    def _leave_out(self, events: int, why: str) -> None:
+        with self._lock:
+            self._left_out += events
+        self._telemetry.sentinel_left_out(events, why)
 
     def _room_for(self, sizes: Sequence[int]) -> int:
         """How many of some events may wait besides those that do."""
@@ -222,7 +227,7 @@ class Sentinel:
         )
 
     def _failed(self, events: int, error: Exception) -> None:
-        self._telemetry.sentinel_left_out(events, "failed")
+        self._leave_out(events, "failed")
         unsaid = self._may_say("failures", events)
         if unsaid is not None:
             logger.error(
@@ -246,12 +251,13 @@ class Sentinel:
         with self._lock:
             left, self._events = self._events, 0
         if left:
-            self._telemetry.sentinel_left_out(left, "busy")
+            self._leave_out(left, "busy")
         logger.log(
             logging.ERROR if self._disagreeing else logging.INFO,
-            "The sentinel scored %d events again: %d disagree",
+            "The sentinel scored %d events again: %d disagree; %d that were drawn were left out",
             self._judged,
             self._disagreeing,
+            self._left_out,
         )
 
 

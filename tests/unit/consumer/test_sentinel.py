@@ -89,7 +89,7 @@ def test_an_honest_stream_is_scored_again_and_nothing_disagrees(
         run(kafka, lesson, telemetry)
     assert kafka.committed == {0: 4, 1: 4}
     assert metrics(telemetry) == {"events": 6}
-    assert "The sentinel scored 6 events again: 0 disagree" in caplog.text
+    assert "The sentinel scored 6 events again: 0 disagree; 0 that were drawn were left out" in caplog.text
     assert "ERROR" not in caplog.text
 
 
@@ -234,8 +234,9 @@ def test_a_failure_of_its_own_is_counted_and_told_and_ends_nothing(
 
 
 def test_what_it_has_no_room_for_is_left_out_and_counted(
-    monkeypatch: pytest.MonkeyPatch, lesson: Predictor
+    monkeypatch: pytest.MonkeyPatch, lesson: Predictor, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     batch = scorer(MemoryKafka([]), lesson).score([lesson_columns(0, 0, *[LOW] * 100)], 5)
     for most, value in (("_MOST_EVENTS", 30), ("_MOST_BYTES", 30 * len(LOW) + 3)):
         telemetry = Telemetry()
@@ -244,6 +245,7 @@ def test_what_it_has_no_room_for_is_left_out_and_counted(
             told.committed(batch, 1.0)
             told.committed(batch, 1.0)
         assert metrics(telemetry) == {"events": 30, 'left_out{reason="busy"}': 170}
+        assert "scored 30 events again: 0 disagree; 170 that were drawn were left out" in caplog.messages[-1]
 
 
 class Ticking:
