@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -14,13 +15,17 @@ from batch.proof.gather import gather
 from batch.proof.judge import PartitionJudge
 from batch.proof.models import Models
 from batch.proof.result import Frozen, Proof
+from batch.proof.rows import AgainstRows, RowsResult
 from batch.proof.settings import ProveSettings
 from batch.proof.tally import Facts, Tally, proof_of
 from shared.errors import InputError
 from shared.progress import Meter
+from shared.stores.address import shown_address
 
 #: The folder of what was found, a file for each partition.
 _FOUND: Final = "found"
+#: The folder in which events and rows are laid by, to be joined.
+_ROWS: Final = "rows"
 # What the meter shows when all is gathered: about as much of the time as judging takes.
 _GATHERED: Final = 0.5
 
@@ -52,27 +57,66 @@ def prove(settings: ProveSettings, models: Models, work: Path, meter: Meter) -> 
         TandemError: The brokers or the snapshots cannot be used, or the disk is full.
     """
     evidence = gather(settings, work, meter, _GATHERED)
+    rows = _rows(settings, models, evidence, work)
     folder = LocalFolder(work / _FOUND)
     folder.create()
-    judging = _Judging(settings, models, evidence, folder, meter)
+    judging = _Judging(settings, models, evidence, folder, meter, rows)
     found = [judging.partition(partition) for partition in evidence.partitions]
-    explainer = Explainer()
-    for one in found:
-        explainer.merge(Explainer.from_json(one.explained))
-    plan = evidence.plan
+    beside = None if rows is None else rows.result(evidence.partitions, meter)
     proof = proof_of(
         [one.tally for one in found],
         models,
         Facts(
             _topics(evidence),
             sample=settings.sample,
-            pending=plan.pending,
+            rows=None if beside is None else f"{beside.digest} by {settings.on}",
+            pending=evidence.plan.pending,
             foreign=sum(evidence.foreign.values()),
             examples=settings.examples,
             notes=evidence.notes,
         ),
     )
-    return proof.model_copy(update={"explaining": explainer.explain()})
+    return proof.model_copy(update=_explained(found) if beside is None else _beside(settings, proof, beside))
+
+
+def _rows(settings: ProveSettings, models: Models, evidence: Evidence, work: Path) -> AgainstRows | None:
+    """The rows of the batch side, when it is not the topic's own events."""
+    if settings.rows is None:
+        return None
+    rows = AgainstRows(
+        settings.rows,
+        settings.on,
+        models=models,
+        topics=_topics(evidence),
+        folder=work / _ROWS / settings.on,
+        events=evidence.records,
+        examples=settings.examples,
+    )
+    rows.check()
+    return rows
+
+
+def _explained(found: Sequence[Found]) -> dict[str, Any]:
+    """What the events of a class have in common, on the topic."""
+    explainer = Explainer()
+    for one in found:
+        explainer.merge(Explainer.from_json(one.explained))
+    return {"explaining": explainer.explain()}
+
+
+def _beside(settings: ProveSettings, proof: Proof, beside: RowsResult) -> dict[str, Any]:
+    """What the rows of the batch side change in a proof: all but the books, which are the topic's."""
+    told = {example.position for example in beside.examples}
+    return {
+        "rows": shown_address(settings.rows or ""),
+        "rows_without_event": beside.rows_without_event,
+        "counts": beside.counts,
+        "matrix": beside.matrix,
+        "examples": beside.examples + [one for one in proof.examples if one.position not in told],
+        "explaining": beside.explaining,
+        "features": beside.features,
+        "notes": [*proof.notes, *beside.notes],
+    }
 
 
 class _Judging:
@@ -84,13 +128,20 @@ class _Judging:
         evidence: What was gathered.
         folder: Where what was found is kept.
         meter: Is told of progress.
+        rows: The rows of the batch side, beside which the events are laid later; None without any.
     """
 
     def __init__(
-        self, settings: ProveSettings, models: Models, evidence: Evidence, folder: LocalFolder, meter: Meter
+        self,
+        settings: ProveSettings,
+        models: Models,
+        evidence: Evidence,
+        folder: LocalFolder,
+        meter: Meter,
+        rows: AgainstRows | None,
     ) -> None:
         self._settings, self._models, self._evidence = settings, models, evidence
-        self._folder, self._meter = folder, meter
+        self._folder, self._meter, self._rows = folder, meter, rows
         self._judged_by = _judged_by(settings, models)
         self._done, self._total = 0, max(1, evidence.records)
 
@@ -98,7 +149,7 @@ class _Judging:
         """What is found in a partition, or what was found there before."""
         name = f"{partition}.json"
         found = self._before(name)
-        if found is None:
+        if found is None or not (self._rows is None or self._rows.laid(partition)):
             found = self._judge(partition)
             with self._folder.new_file(name) as file:
                 file.write(found.model_dump_json().encode() + b"\n")
@@ -123,6 +174,7 @@ class _Judging:
         covered, topics = evidence.range_of(partition), _topics(evidence)
         judge = PartitionJudge(self._models, topics, sample=settings.sample, examples=settings.examples)
         explainer = Explainer()
+        laid = None if self._rows is None else self._rows.lay(partition)
         for window in evidence.windows(partition):
             judged = judge.judge(window)
             for scored in judged.scored:
@@ -134,7 +186,11 @@ class _Judging:
                     scored.inputs,
                     judged.models(scored.rows),
                 )
+            if laid is not None:
+                laid.add(judged)
             self._tell(len(judged.codes))
+        if laid is not None:
+            laid.end()
         tally = judge.tally(
             partition,
             covered.start,

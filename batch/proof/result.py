@@ -233,8 +233,9 @@ class Proof(Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def conserved(self) -> bool:
-        """Whether the books of every partition close, and nothing else stands on the topics of answers."""
-        return not self.foreign and all(ledger.closes for ledger in self.ledger)
+        """Whether the books of every partition close, and neither side has anything of no event."""
+        strays = self.foreign + self.rows_without_event
+        return not strays and all(ledger.closes for ledger in self.ledger)
 
     @computed_field  # type: ignore[prop-decorator]
     @property

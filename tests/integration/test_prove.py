@@ -3,6 +3,7 @@
 The faults are planted into copies of what one honest consumer wrote, one at a time.
 """
 
+import csv
 import json
 import shutil
 import struct
@@ -364,3 +365,48 @@ def test_a_truncated_export(honest: Deployment, tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr()
     assert said.out == ""
     assert part.name in said.err
+
+
+def events_of(honest: Deployment) -> list[dict[str, Any]]:
+    """The events that have a prediction."""
+    scored = {record.said["prediction_id"] for record in honest.predictions}
+    return [
+        json.loads(value)
+        for columns in read_to_end(honest.kafka, honest.topic)
+        for offset, value in zip(columns.offsets, columns.values, strict=True)
+        if value is not None and f"{honest.topic}/{columns.partition}/{offset}" in scored
+    ]
+
+
+def table(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """A table of the warehouse, as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_a_table_of_the_same_customers_is_identical_until_it_is_spelt_otherwise(
+    honest: Deployment, prove: Prove, tmp_path: Path
+) -> None:
+    """A comma for a point, and a category in other words: each is told by its input."""
+    rows = events_of(honest)
+    # The events that were rejected have no id, and are compared with the batch path's answer to their bytes.
+    assert prove("--rows", table(tmp_path / "honest.csv", rows)).counts == {}
+    comma = [row | {"MonthlyCharges": str(row["MonthlyCharges"]).replace(".", ",")} for row in rows]
+    spelt = [row | {"Contract": row["Contract"].replace("One year", "1 year")} for row in rows]
+    with_comma = sum("," in row["MonthlyCharges"] for row in comma)
+    one_year = sum(row["Contract"] == "1 year" for row in spelt)
+    for name, planted, count, field in (
+        ("comma", comma, with_comma, "MonthlyCharges"),
+        ("spelt", spelt, one_year, "Contract"),
+    ):
+        assert count > 0
+        proved = prove("--rows", table(tmp_path / f"{name}.csv", planted))
+        example = only(proved, Found.OTHER_INPUT, count)
+        assert example["field"] == field
+        differing = {
+            one["feature"]: one["mismatched"] for one in proved.said["features"] if one["mismatched"]
+        }
+        assert differing == {field: count}
