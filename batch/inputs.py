@@ -1,7 +1,7 @@
 """What the inputs on a command line stand for: files, snapshots, tables of a database or of a lake."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from batch.database_source import DatabaseRows
 from batch.databases.address import is_database
@@ -11,9 +11,10 @@ from batch.lakes.rows import sources_of_lakes
 from batch.manifest import has_manifest
 from batch.snapshots import sources_of_snapshot
 from batch.sources import FileRows, Reading, Scorable
-from shared.errors import InputError
+from shared.errors import ConfigurationError, InputError
 from shared.files import find_sources
 from shared.predict import Predictor
+from shared.stores.address import has_scheme, shown_address
 
 
 def sources_of(
@@ -41,6 +42,41 @@ def sources_of(
     found += sources_of_lakes(lakes, reading)
     check_places(found)
     return found
+
+
+def check_apart(inputs: Sequence[str], output: str) -> None:
+    """Sees that the results do not go into a folder whose files are read: a later run would read them, too.
+
+    Args:
+        inputs: As sources_of takes them, which has found them.
+        output: The folder of results.
+
+    Raises:
+        ConfigurationError: It is inside one of the inputs.
+    """
+    for text in inputs:
+        below = _below_folder(text, output)
+        # As of every folder, files below names that begin like this are not read.
+        if below is not None and not any(name.startswith(("_", ".")) for name in below.parts):
+            raise ConfigurationError(
+                f"{shown_address(output)}: the output is inside the input {shown_address(text)}",
+                hint="Name a folder beside it: what is read again would be the results, too.",
+            )
+
+
+def _below_folder(text: str, output: str) -> PurePath | None:
+    """The path of the output below an input that is a folder of files; None where it is not below one."""
+    if has_scheme(text) != has_scheme(output) or is_database(text) or is_lake(text):
+        return None
+    folder: PurePath
+    place: PurePath
+    if has_scheme(text):
+        folder, place = PurePosixPath(shown_address(text)), PurePosixPath(shown_address(output))
+    elif Path(text).is_dir() and not has_manifest(Path(text)):
+        folder, place = Path(text).resolve(), Path(output).resolve()
+    else:
+        return None
+    return place.relative_to(folder) if place.is_relative_to(folder) else None
 
 
 def check_places(sources: Sequence[Scorable]) -> None:

@@ -15,7 +15,7 @@ from batch.destinations import Destination
 from batch.destinations.settings import DeliverySettings, told
 from batch.dry_run import plan_of, try_inputs
 from batch.folder import Folder, folder_at
-from batch.inputs import check_places, sources_of
+from batch.inputs import check_apart, check_places, sources_of
 from batch.job import Job
 from batch.lakes import is_lake, open_lake
 from batch.manifest import Counts, Predictions, settings_of
@@ -179,6 +179,7 @@ def _score_into(settings: ScoreSettings, output: str, destination: Destination |
     _check_folder(settings, folder)
     selection = settings.selection(predictor.model, ignore_case=settings.ignore_case)
     sources = _sources(settings, predictor, selection)
+    check_apart(settings.input, output)
     for source in sources:
         source.check(predictor)
     check_places(sources)
@@ -219,6 +220,8 @@ def dry_run(settings: ScoreSettings) -> int:
     if results is not None:
         _check_folder(settings, folder_at(str(results)))
     sources = _sources(settings, predictor, selection)
+    if results is not None:
+        check_apart(settings.input, str(results))
     tried = try_inputs(sources, predictor, selection)
     usable = [source for source, one in zip(sources, tried, strict=True) if one.refused is None]
     job = _job(settings, settings.output, predictor, usable, selection)

@@ -20,6 +20,7 @@ from shared.errors import ExitCode, InputError
 from tests.support.commands import ROOT
 from tests.support.killed_batch import contents
 from tests.support.models import threshold_model
+from tests.support.object_store import Bucket
 from tests.support.tables import write_rows
 
 ROWS = [{"customer_id": n, "feature": None if n % 5 == 0 else n / 64} for n in range(64)]
@@ -59,6 +60,37 @@ def broken_off(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (output / JOURNAL_FILE).exists()
     assert not (output / MANIFEST_FILE).exists()
     return output
+
+
+@pytest.mark.parametrize("more", [[], ["--resume"], ["--dry-run"]])
+def test_an_output_inside_a_folder_that_is_read_is_refused(
+    tmp_path: Path,
+    source: Path,
+    more: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The next run would score its own results."""
+    folder = source.parent
+    assert score(folder, folder / "a" / "out", *more) == ExitCode.USAGE
+    assert f"{folder}/a/out: the output is inside the input {folder}" in capsys.readouterr().err
+    monkeypatch.chdir(folder)
+    assert score(Path(), Path("out"), *more) == ExitCode.USAGE
+    assert not list(folder.rglob("out"))
+    # Beside it, or where no file is read.
+    assert score(folder, tmp_path.parent / f"{tmp_path.name}-out", *more) == ExitCode.DONE
+    assert score(folder, folder / "_scored", *more) == ExitCode.DONE
+
+
+def test_an_output_inside_a_folder_of_a_store_that_is_read_is_refused(
+    bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket.put("in/a.csv", b"customer_id,feature\n1,0.5\n")
+    options = ["--model", str(ROOT / "models/threshold")]
+    given = ["score", f"{bucket.address}/in", *options, "--output", f"{bucket.address}/in/out"]
+    assert main(given) == ExitCode.USAGE
+    assert "/in/out: the output is inside the input " in capsys.readouterr().err
+    assert bucket.keys() == ["in/a.csv"]
 
 
 def test_a_resumed_run_writes_what_an_uninterrupted_one_writes(
