@@ -65,5 +65,5 @@ image: ## build the Docker image
 	docker build --tag tandem-scorer .
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo .cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo .cache demo-report
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,10 +26,16 @@ _TOPICS: Final = Topics("customers", "predictions", "dead-letters", "tandem")
 # An event of 10 MB must fit; the consumer makes its own topics to match.
 _INPUT: Final = TopicSpec(6, configs={"max.message.bytes": str(12 << 20)})
 _BAD_RATIO: Final = 0.01
+# Customers who come again and again over some days, so that there is something to advise on.
+_VISITS: Final = 10
+_SPAN: Final = "7d"
+
+
+_REPORT: Final = Path("demo-report")
 
 
 class DemoSettings(CommandSettings):
-    """Scores made-up customers as a stream and in batch, and shows that both agree.
+    """Scores made-up customers as a stream and in batch, and proves that both agree to the bit.
 
     Starts an embedded broker in a temporary folder unless --bootstrap-servers names a Kafka.
 
@@ -41,10 +47,11 @@ class DemoSettings(CommandSettings):
 
     bootstrap_servers: str | None = Field(None, description="A Kafka to use instead of an embedded broker.")
     events: int = Field(50_000, ge=1, description="Events to send as a backlog.")
+    report: Path = Field(_REPORT, description="Where report.html and report.json go.")
 
 
 class VerdictSettings(KafkaSettings, CommandSettings):
-    """Compares what a running consumer of models/churn has scored with the batch path.
+    """Proves that what a running consumer of models/churn has scored is what the batch path gives.
 
     It waits until the consumer has scored everything. This is the last service of docker-compose.yml.
 
@@ -56,6 +63,7 @@ class VerdictSettings(KafkaSettings, CommandSettings):
     output_topic: str = Field(_TOPICS.predictions, description="The consumer's output topic.")
     dead_letter_topic: str = Field(_TOPICS.dead_letters, description="The consumer's dead-letter topic.")
     group: str = Field(_TOPICS.group, description="The consumer's group.")
+    report: Path = Field(_REPORT, description="Where report.html and report.json go.")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -74,7 +82,7 @@ def _verdict(arguments: Sequence[str], folder: Path, console: Console) -> bool:
     settings = load(VerdictSettings, arguments, "python -m demo verdict")
     topics = Topics(settings.input_topic, settings.output_topic, settings.dead_letter_topic, settings.group)
     commands = Commands(settings, folder, console)
-    return give_verdict(commands, settings, topics, folder, console)
+    return give_verdict(commands, settings, topics, folder, settings.report.resolve(), console)
 
 
 def _demo(arguments: Sequence[str], folder: Path, console: Console) -> bool:
@@ -85,13 +93,13 @@ def _demo(arguments: Sequence[str], folder: Path, console: Console) -> bool:
         commands = Commands(kafka, folder, console)
         create_topics(kafka, {_TOPICS.events: _INPUT}, Deadline.after(kafka.broker_timeout))
         console.rule("A backlog, sent before the consumer starts")
-        commands.run(
-            "producer", "--count", str(settings.events), "--bad-ratio", str(_BAD_RATIO), "--seed", "1"
-        )
+        customers = ("--customers", str(max(1, settings.events // _VISITS)), "--span", _SPAN)
+        bad = ("--bad-ratio", str(_BAD_RATIO), "--seed", "1")
+        commands.run("producer", "--count", str(settings.events), *customers, *bad)
         stack.enter_context(
             commands.running("consumer", "consumer", "--model", "models/churn", "--create-topics")
         )
-        return give_verdict(commands, kafka, _TOPICS, folder, console)
+        return give_verdict(commands, kafka, _TOPICS, folder, settings.report.resolve(), console)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""What both paths made of the same events: measured, compared and shown in a table."""
+"""What both paths made of the same events: measured, proved, and shown in a table and a report."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +17,8 @@ from shared.kafka.to_end import Extent
 
 _STEADY_EVENTS = 2_000
 _STEADY_RATE = 500
-_ALWAYS_SHOWN = ("identical", "different", "missing", "extra", "duplicated")
+_MODEL = ("--model", "models/churn")
+_ALWAYS_SHOWN = ("identical", "missing", "duplicated")
 _TOLD = {
     "identical": "predictions identical to the bit",
     "rejected_alike": "rejected alike, for the same reason",
@@ -32,61 +34,65 @@ class Figures:
         latency: Of events that came at a steady rate.
         rows: Rows that the batch path read.
         rows_per_second: How quickly.
-        comparison: How many ids fall into each class of `python -m batch compare`.
+        proof: What `python -m batch prove` found.
     """
 
     stream: Stream
     latency: Latency
     rows: int
     rows_per_second: float
-    comparison: dict[str, int]
+    proof: dict[str, Any]
 
 
 def give_verdict(
-    commands: Commands, kafka: KafkaSettings, topics: Topics, folder: Path, console: Console
+    commands: Commands, kafka: KafkaSettings, topics: Topics, folder: Path, report: Path, console: Console
 ) -> bool:
-    """Measures a running consumer of models/churn, scores the same events in batch, and compares.
+    """Measures a running consumer of models/churn, scores the same events in batch, and proves both alike.
 
     Args:
         commands: Runs Tandem's commands.
         kafka: Where the brokers are.
         topics: The topics and the group of the consumer.
-        folder: Where files go.
+        folder: Where files go that nobody needs afterwards.
+        report: Where the report goes.
         console: Where everything is shown.
 
     Returns:
-        Whether the lesson's answers are right and both paths agree to the bit.
+        Whether the lesson's answers are right and the proof holds.
     """
     wait_until_settled(kafka, topics)
     console.rule("Latency: events at a steady rate")
     latency = _measure_latency(commands, kafka, topics)
     console.rule("The same events in batch")
     snapshot, batch = folder / "snapshot", folder / "batch"
-    model = ("--model", "models/churn")
-    commands.run("batch", "export", topics.events, *model, "--output", snapshot)
-    commands.run("batch", "score", snapshot, *model, "--output", batch)
-    console.rule("Both paths compared")
-    stream = f"topic:{topics.predictions}"
-    comparison = commands.answer(
-        "batch", "compare", stream, batch, "--dead-letter-topic", topics.dead_letters, "--json"
-    )
+    commands.run("batch", "export", topics.events, *_MODEL, "--output", snapshot)
+    commands.run("batch", "score", snapshot, *_MODEL, "--output", batch)
     console.rule("The lesson, by both paths")
     right = run_lesson(commands, kafka, folder, console)
+    console.rule("The proof: event by event, bit by bit")
+    proof = _prove(commands, topics, report)
     run = json.loads((batch / "manifest.json").read_text(encoding="utf-8"))
     figures = Figures(
-        stream_figures(kafka, topics),
-        latency,
-        run["counts"]["read"],
-        run["run"]["rows_per_second"],
-        comparison["counts"],
+        stream_figures(kafka, topics), latency, run["counts"]["read"], run["run"]["rows_per_second"], proof
     )
     console.print(_table(figures))
-    agrees = bool(comparison["agrees"]) and figures.comparison["identical"] == figures.stream.scored
-    if agrees and right:
-        console.print("[bold green]✓ Both paths agree to the bit.[/bold green]")
+    console.print(f"Report: {report / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    holds = bool(proof["holds"]) and proof["counts"]["identical"] == figures.stream.scored
+    if holds and right:
+        console.print("[bold green]✓ Identical and conserved: both paths agree to the bit.[/bold green]")
     else:
         console.print("[bold red]✗ The answers are not what they should be.[/bold red]")
-    return agrees and right
+    return holds and right
+
+
+def _prove(commands: Commands, topics: Topics, report: Path) -> dict[str, Any]:
+    """Proves what the consumer did, advises on batch or real time, and writes the report."""
+    names = ("--input-topic", topics.events, "--output-topic", topics.predictions)
+    more = ("--dead-letter-topic", topics.dead_letters, "--group", topics.group)
+    proof: dict[str, Any] = commands.answer(
+        "batch", "prove", *_MODEL, *names, *more, "--advise", "--report", report, "--json"
+    )
+    return proof
 
 
 def _measure_latency(commands: Commands, kafka: KafkaSettings, topics: Topics) -> Latency:
@@ -102,7 +108,7 @@ def _measure_latency(commands: Commands, kafka: KafkaSettings, topics: Topics) -
 
 
 def _table(figures: Figures) -> Table:
-    stream, latency = figures.stream, figures.latency
+    stream, latency, proof = figures.stream, figures.latency, figures.proof
     table = Table(title="One model, two paths", show_header=False, min_width=60)
     table.add_column()
     table.add_column(justify="right")
@@ -115,7 +121,10 @@ def _table(figures: Figures) -> Table:
     table.add_row(f"latency p99, {at}", f"{latency.p99:,.0f} ms")
     table.add_row(f"batch, {figures.rows:,} rows", f"{figures.rows_per_second:,.0f} rows/s")
     table.add_section()
-    for name, count in figures.comparison.items():
+    for name, count in proof["counts"].items():
         if count or name in _ALWAYS_SHOWN:
             table.add_row(_TOLD.get(name, name.replace("_", " ")), f"{count:,}")
+    strays = sum(ledger["of_no_event"] for ledger in proof["ledger"])
+    table.add_row("answers of no event", f"{strays:,}")
+    table.add_row("certificate", proof["certificate"])
     return table

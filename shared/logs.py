@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
@@ -22,6 +22,10 @@ class LogSettings(BaseModel):
 
     log_format: LogFormat = Field("auto", description="human, json, or auto: human on a terminal.")
     log_level: LogLevel = Field("info", description="Least level shown.")
+
+
+# What the client's requests under way fail with when it is closed.
+_CLOSED: Final = "Cancelled"
 
 
 def set_up(style: LogFormat = "auto", level: str = "INFO", **fields: object) -> None:
@@ -53,7 +57,10 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 class _Calm(logging.Filter):
-    """Lets a library say the same thing once in a while: it tells of every retry, of every partition."""
+    """Lets a library say the same thing once in a while: it tells of every retry, of every partition.
+
+    That a client that was closed did not end what it was at, it need not say at all.
+    """
 
     def __init__(self, library: str, pause: float = 5.0) -> None:
         super().__init__()
@@ -65,6 +72,8 @@ class _Calm(logging.Filter):
         """Whether the record is none of the library's warnings and errors, or one not given of late."""
         if not record.name.startswith(self._library) or record.levelno < logging.WARNING:
             return True
+        if any(type(argument).__name__ == _CLOSED for argument in record.args or ()):
+            return False
         # The place in the code, as the text may name a partition or a time.
         place = record.pathname, record.lineno
         last = self._said.get(place)

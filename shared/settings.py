@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, SecretStr, ValidationError
@@ -235,7 +236,7 @@ def _masked(name: str, value: object) -> str:
     if isinstance(value, SecretStr) or _is_secret(name):
         return "***"
     if isinstance(value, list):
-        value = [shown_address(item) if isinstance(item, str) else item for item in value]
+        value = [shown_address(str(item)) if isinstance(item, str | Path) else item for item in value]
     return shown_address(str(value))
 
 

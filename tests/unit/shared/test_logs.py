@@ -105,3 +105,15 @@ def test_fields_of_the_process_stand_in_every_line_that_has_none_of_the_name(
     logger.info("its own")
     logger.info("another's", extra={"worker": 1})
     assert [json.loads(line)["worker"] for line in capsys.readouterr().err.splitlines()] == [2, 1]
+
+
+def test_what_a_closed_client_did_not_end_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    class Cancelled(Exception):  # noqa: N818 - the client's own name
+        pass
+
+    set_up("human")
+    logging.getLogger("kafka.cluster").error("Metadata refresh: failed %s", Cancelled())
+    logging.getLogger("kafka.cluster").error("Metadata refresh: failed %s", OSError("away"))
+    said = capsys.readouterr().err
+    assert "away" in said
+    assert "Cancelled" not in said
