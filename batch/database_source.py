@@ -1,7 +1,7 @@
 """The rows of a table or of a query, scored as the rows of a file are."""
 
 import hashlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -14,7 +14,16 @@ import pyarrow.types as pt
 from batch.databases.digest import RowsDigest
 from batch.databases.relation import Relation, Wish, dialect_of, find
 from batch.databases.session import Session
-from batch.sources import Reading, Scorable, Scored, ids_of_rows, in_file, rejected_table, rows_as_read
+from batch.sources import (
+    Reading,
+    Scorable,
+    Scored,
+    ids_of_rows,
+    in_file,
+    never,
+    rejected_table,
+    rows_as_read,
+)
 from shared.errors import InputError
 from shared.formats.base import Chunk, Rows, Split, Wanted, choose_columns
 from shared.formats.utf8 import split_invalid_utf8
@@ -166,7 +175,7 @@ class DatabaseRows(Scorable):
         )
         return batch.add_column(0, name, ids)
 
-    def digest(self) -> str:
+    def digest(self, stopped: Callable[[], bool] = never) -> str:  # noqa: ARG002 - it is quick
         """The digest of the rows that were read."""
         return self._digest.hexdigest()
 

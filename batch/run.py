@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import takewhile
 
+from batch.digests import Digests
 from batch.folder import JOURNAL_FILE, Folder
 from batch.job import Job, Piece, pieces_of
 from batch.journal import Begun, Digested, Done, InputSeen, Journal, read_journal
@@ -24,7 +25,7 @@ from batch.manifest import (
     write_manifest,
 )
 from batch.pieces import FinishedPart, Progress, merged_sketches
-from batch.sources import REJECTED_SCHEMA, Scorable
+from batch.sources import REJECTED_SCHEMA, Scorable, never
 from batch.workers import score_pieces
 from shared.errors import InputError
 from shared.predict import Predictor
@@ -81,13 +82,10 @@ class BatchRun:
         self._before = self._scored_before()
         journal = Journal(self.folder)
         pieces = pieces_of(self.job.sources, self.predictor, self.job.part_rows)
-        with ThreadPoolExecutor(1, "digest") as pool, Meter() as meter:
-            digests = self._digests(pool, journal, states, done)
-            self._score_all(pieces, states, journal, meter)
-            found = [
-                source.digest() if digest is None else digest.result()
-                for source, digest in zip(self.job.sources, digests, strict=True)
-            ]
+        find = partial(self._find_digest, journal, states, done)
+        with Meter() as meter, Digests(self.job.sources, find) as digests:
+            self._score_all(pieces, states, journal, meter, digests)
+            found = digests.all()
         # What a source that cannot be read again has shown is all that there is to know of it.
         states = [
             state if source.resumable else source.state()
@@ -172,31 +170,29 @@ class BatchRun:
                 hint="Put back what was there, or score into a new folder.",
             )
 
-    def _digests(
-        self, pool: ThreadPoolExecutor, journal: Journal, states: Sequence[FileState], done: Done
-    ) -> list["Future[str] | None"]:
-        """The digest of each source, found beside the scoring; None for one that is read only once."""
+    def _find_digest(
+        self,
+        journal: Journal,
+        states: Sequence[FileState],
+        done: Done,
+        number: int,
+        stopped: Callable[[], bool],
+    ) -> str:
+        """The digest of a source, which the journal gets."""
+        if number in done.digests:
+            return done.digests[number]
+        source = self.job.sources[number]
+        sha256 = self._digest(source, states[number], stopped)
+        if source.sha256 not in (None, sha256):
+            raise InputError(
+                f"{source.name}: the file is not the one that its manifest lists",
+                hint="Make the snapshot anew.",
+            )
+        journal.add(Digested(source=number, sha256=sha256))
+        return sha256
 
-        def find(number: int) -> str:
-            if number in done.digests:
-                return done.digests[number]
-            source = self.job.sources[number]
-            sha256 = self._digest(source, states[number])
-            if source.sha256 not in (None, sha256):
-                raise InputError(
-                    f"{source.name}: the file is not the one that its manifest lists",
-                    hint="Make the snapshot anew.",
-                )
-            journal.add(Digested(source=number, sha256=sha256))
-            return sha256
-
-        return [
-            pool.submit(find, number) if source.resumable else None
-            for number, source in enumerate(self.job.sources)
-        ]
-
-    def _digest(self, source: Scorable, before: FileState) -> str:
-        sha256 = source.digest()
+    def _digest(self, source: Scorable, before: FileState, stopped: Callable[[], bool] = never) -> str:
+        sha256 = source.digest(stopped)
         self._check_unchanged(source, before)
         return sha256
 
@@ -205,12 +201,18 @@ class BatchRun:
             raise InputError(f"{source.name}: the file was changed while it was read", hint=_AGAIN)
 
     def _score_all(
-        self, pieces: Sequence[Piece], states: Sequence[FileState], journal: Journal, meter: Meter
+        self,
+        pieces: Sequence[Piece],
+        states: Sequence[FileState],
+        journal: Journal,
+        meter: Meter,
+        digests: Digests,
     ) -> None:
         total, behind = sum(state.size for state in states) or 1, 0.0
 
         def report(message: FinishedPart | Progress) -> None:
             nonlocal behind
+            digests.check()
             if isinstance(message, FinishedPart):
                 for covered in message.ranges:
                     self._check_unchanged(self.job.sources[covered.source], states[covered.source])

@@ -2,7 +2,8 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +52,11 @@ class Scored:
     ids: pa.StringArray
     rejected: pa.RecordBatch
     passed: Sequence[pa.Array] = ()
+
+
+def never() -> bool:
+    """For what is not stopped."""
+    return False
 
 
 class Scorable(ABC):
@@ -161,11 +167,15 @@ class Scorable(ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def digest(self) -> str:
+    def digest(self, stopped: Callable[[], bool] = never) -> str:
         """The SHA-256 of its content; of a source that is not resumable, of what was read of it.
+
+        Args:
+            stopped: Whether to give up; asked now and then while much is read.
 
         Raises:
             InputError: It cannot be read.
+            concurrent.futures.CancelledError: It was given up.
         """
 
 
@@ -200,12 +210,14 @@ class StoredRows(Scorable):
         except OSError as error:
             raise _unreadable(self.file, error) from error
 
-    def digest(self) -> str:
+    def digest(self, stopped: Callable[[], bool] = never) -> str:
         """The digest of the file's bytes."""
         digest = hashlib.sha256()
         try:
             with self.file.open() as file:
                 while block := file.read(_DIGEST_BLOCK):
+                    if stopped():
+                        raise CancelledError
                     digest.update(block)
         except OSError as error:
             raise _unreadable(self.file, error) from error

@@ -1,13 +1,14 @@
 """A topic as what is scored: one source a partition, up to its end at the beginning."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from batch.snapshots import RecordRows
+from batch.sources import never
 from shared.formats.base import Chunk, Split
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
@@ -86,7 +87,7 @@ class TopicRows(RecordRows):
         done = min(1.0, behind / max(1, self.state().size))
         return Chunk(np.arange(first, first + len(columns)), batch, done=done)
 
-    def digest(self) -> str:
+    def digest(self, stopped: Callable[[], bool] = never) -> str:  # noqa: ARG002 - it is quick
         """The digest of what the records are known by: an offset never gets another record."""
         known_by = (self._topic, self._partition, self._extent.start, self._extent.end)
         return hashlib.sha256("\n".join(map(str, known_by)).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """The rows of a table of a lake as what is scored: one source a data file, in the order of their paths."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from batch.lakes.base import DataFile, Lake, LakeFile, Rows, first_line
-from batch.sources import FileRows, Reading
+from batch.sources import FileRows, Reading, never
 from shared.errors import InputError
 from shared.formats.base import Chunk, Split, Wanted, choose_columns
 from shared.formats.runs import pick, runs
@@ -65,7 +65,7 @@ class LakeRows(FileRows):
         """The file's length and the table's version: a data file is never changed."""
         return FileState(self._file.size, self._lake.version)
 
-    def digest(self) -> str:
+    def digest(self, stopped: Callable[[], bool] = never) -> str:  # noqa: ARG002 - it is quick
         """The digest of what the file is known by: the table's id and version, the file's path and size."""
         known_by = (self._lake.kind, self._lake.id, self._lake.version, self._file.name, self._file.size)
         return hashlib.sha256("\n".join(map(str, known_by)).encode()).hexdigest()
