@@ -20,7 +20,9 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 
 FROM python:3.13-slim
 ENV PATH=/opt/tandem/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tandem
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tandem \
+ # Where a volume may be mounted that reports are written to.
+ && install -d -o 10001 /report
 WORKDIR /app
 COPY --from=build /opt/tandem /opt/tandem
 COPY demo demo

@@ -52,7 +52,7 @@ class Project:
         return done.stdout
 
     def up(self, *arguments: str) -> str:
-        """`docker compose up` in the foreground until the service `compare` ends; returns what was shown."""
+        """`docker compose up` in the foreground until the service `proof` ends; returns what was shown."""
         shown: list[str] = []
         with subprocess.Popen(
             self._command("up", *arguments),
@@ -67,7 +67,7 @@ class Project:
             assert process.stdout is not None
             for line in process.stdout:
                 shown.append(line)
-                if "compare-1 exited with code" in line:
+                if "proof-1 exited with code" in line:
                     break
             # As Ctrl-C does: the services are stopped, each in its own time.
             process.terminate()
@@ -109,7 +109,7 @@ def number_in_table(shown: str, row: str) -> int:
 
 def test_up_ends_with_the_table_and_both_paths_agree(project: Project) -> None:
     shown = project.up("--build")
-    assert "compare-1 exited with code 0" in shown, shown[-6000:]
+    assert "proof-1 exited with code 0" in shown, shown[-6000:]
     assert "[False, True, False, True]" in shown
     assert "(105, 0.7) -> True" in shown
     events, scored, rejected = (
@@ -119,10 +119,16 @@ def test_up_ends_with_the_table_and_both_paths_agree(project: Project) -> None:
     assert events == scored + rejected > _EVENTS
     assert rejected > 0
     assert number_in_table(shown, "identical to the bit") == scored
+    assert "✓ Identical and conserved" in shown
+
+
+def test_the_report_can_be_had_when_all_is_done(project: Project, tmp_path: Path) -> None:
+    project.run("cp", "proof:/report/report.html", str(tmp_path))
+    assert "Identical and conserved" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_data_survives_down_and_three_consumers_share_the_work(project: Project) -> None:
     project.run("down", "--timeout", "30")
     shown = project.up("--scale", "consumer=3")
-    assert "compare-1 exited with code 0" in shown, shown[-6000:]
+    assert "proof-1 exited with code 0" in shown, shown[-6000:]
     assert number_in_table(shown, "events on the topic") > 2 * _EVENTS

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,8 @@ from tests.support.commands import command, running
 
 
 @pytest.mark.slow
-def test_the_demo_agrees_on_a_machine_without_docker() -> None:
-    done = command("demo", "--events", "3000")
+def test_the_demo_agrees_on_a_machine_without_docker(tmp_path: Path) -> None:
+    done = command("demo", "--events", "3000", "--report", tmp_path)
     assert done.code == 0, done.output + done.errors
     assert "[False, True, False, True]" in done.output
     assert "(105, 0.7) -> True" in done.output
@@ -29,11 +30,17 @@ def test_the_demo_agrees_on_a_machine_without_docker() -> None:
     assert counts["events on the topic"] == 5000
     assert counts["predictions identical to the bit"] + counts["rejected alike, for the same reason"] == 5000
     assert counts["rejected alike, for the same reason"] > 0
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["proof"]["holds"]
+    assert report["advice"]["events"] == counts["predictions identical to the bit"]
+    assert "Identical and conserved" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 @pytest.mark.broker
-def test_the_verdict_is_no_when_a_prediction_stands_there_that_nobody_made(kafka: KafkaSettings) -> None:
+def test_the_verdict_is_no_when_a_prediction_stands_there_that_nobody_made(
+    kafka: KafkaSettings, tmp_path: Path
+) -> None:
     name = unique("verdict")
     topics = Topics(f"{name}-events", f"{name}-predictions", f"{name}-dead-letters", name)
     create_topics(kafka, {topics.events: TopicSpec(2)}, Deadline.after(20))
@@ -58,7 +65,7 @@ def test_the_verdict_is_no_when_a_prediction_stands_there_that_nobody_made(kafka
         writer.write(NewRecords(topics.predictions, 0, [b"0000-FORGE"], [json.dumps(forged).encode()], now))
         writer.flush(Deadline.after(20))
         writer.close(Deadline.after(20))
-        done = command("demo", "verdict", *names, *more, *where)
+        done = command("demo", "verdict", *names, *more, *where, "--report", tmp_path)
     assert done.code == 1, done.output + done.errors
     assert "✗ The answers are not what they should be" in done.output
-    assert re.search(r"extra +│ +1 │", done.output)
+    assert re.search(r"answers of no event +│ +1 │", done.output)
