@@ -66,12 +66,15 @@ def _axis(paid: Sequence[float], start: float, end: float) -> Scale:
 
 
 def _limit(tolerated: float, paid: Sequence[float], axis: Scale, y: float) -> Markup:
-    """What is accepted, at that end of its line that is farther from any point."""
+    """What is accepted, at that place above its line that is farthest from any point."""
     told = f"accepted: {percent(tolerated)}"
+    room = len(told) * LETTER
     places = [axis.at(cost) for cost in paid]
-    if min(places) - axis.start > axis.end - max(places):
-        return text(told, axis.start + 6, y - 6, "label limit")
-    return text(told, axis.end - 4, y - 6, "label limit end")
+    middle = max(
+        range(int(axis.start + room / 2), int(axis.end - room / 2), 10),
+        key=lambda x: min(abs(x - place) for place in places),
+    )
+    return text(told, middle, y - 6, "label limit middle")
 
 
 def _points(advice: Advice, paid: Sequence[float], axis: Scale, up: Scale) -> list[Markup]:

@@ -19,6 +19,9 @@ def marked(text: str, other: str) -> Markup:
         return _runs(text, [mine != theirs for mine, theirs in zip(text, other, strict=True)])
     begin = _common(text, other)
     end = _common(text[begin:][::-1], other[begin:][::-1])
+    if 2 * (begin + end) < min(len(text), len(other)):
+        # Words that happen to end with the same letter are other words.
+        begin = end = 0
     return _runs(text, [begin <= place < len(text) - end for place in range(len(text))])
 
 

@@ -15,6 +15,7 @@ from batch.report.marks import marked
         ("0.6", "0.6000000000000001", "0.6"),
         ("months", "month", "month<mark>s</mark>"),
         ("Basel", "month-to-month", "<mark>Basel</mark>"),
+        ("true", "false", "<mark>true</mark>"),
         ("", "anything", ""),
         ("aa", "aaa", "aa"),
         ("aaa", "aa", "aa<mark>a</mark>"),
