@@ -70,8 +70,8 @@ class History:
 
 
 def _sources(settings: ReplaySettings, predictor: Predictor, selection: Selection) -> list[Scorable]:
-    topics = [text.removeprefix(TOPIC) for text in settings.source if text.startswith(TOPIC)]
-    stored = [text for text in settings.source if not text.startswith(TOPIC)]
+    topics = [text.removeprefix(TOPIC) for text in settings.history if text.startswith(TOPIC)]
+    stored = [text for text in settings.history if not text.startswith(TOPIC)]
     wish = settings.wish(stored)
     found: list[Scorable] = []
     for topic in dict.fromkeys(topics):

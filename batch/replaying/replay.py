@@ -17,7 +17,7 @@ from shared.errors import InputError
 from shared.predict import Predictor
 from shared.progress import Meter
 from shared.schema import Reason
-from shared.stores.address import shown_address
+from shared.stores.address import shown_address, without_passwords
 
 #: How many kinds of rejections are told of.
 _MOST_NAMED: Final = 3
@@ -109,7 +109,7 @@ def _result(
     for (reason, _), count in found.newly_rejected.items():
         by_reason[reason] += count
     return Replay(
-        source=", ".join(map(shown_address, settings.source)),
+        source=", ".join(without_passwords(shown_address(text)) for text in settings.history),
         before=before,
         after=named(after),
         events=found.events,

@@ -10,6 +10,7 @@ from batch.databases.settings import DatabaseSettings
 from batch.selection.selection import Selection, names_in_batch
 from batch.selection.settings import RowsSettings
 from batch.selection.where import parse_where
+from batch.topic_rows import TOPIC
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogSettings
 from shared.sampling import Sample
@@ -35,9 +36,9 @@ class ReplaySettings(DatabaseSettings, LogSettings, KafkaSettings, RowsSettings)
 
     model: CliPositionalArg[Path] = Field(description="The directory of the model that is tried.")
     source: CliPositionalArg[list[str]] = Field(
-        ["topic:customers"],
+        default_factory=list,
         description="History: topic:NAME; files, folders or quoted glob patterns; a database; a table of a"
-        " lake.",
+        " lake. Not given: topic:customers.",
     )
     against: str = Field(
         description="What decided: a model's directory; or predictions: topic:NAME, a snapshot of such a"
@@ -62,6 +63,11 @@ class ReplaySettings(DatabaseSettings, LogSettings, KafkaSettings, RowsSettings)
     )
     report: Path | None = Field(None, description="A folder to write report.html and report.json to.")
     as_json: bool = Field(False, alias="json", description="Print the replay as JSON instead of tables.")
+
+    @property
+    def history(self) -> list[str]:
+        """Where the events come from."""
+        return self.source or [f"{TOPIC}customers"]
 
     def selection(self, schema: Schema) -> Selection:
         """Which rows of history are meant.

@@ -1,5 +1,7 @@
 """A replay for people, on a terminal."""
 
+from typing import Final
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -8,7 +10,9 @@ from batch.replaying.result import Affected, Flips, Replay
 from shared.visible import visible
 
 # The longest line of a table, in characters.
-_WIDEST = 1_000
+_WIDEST: Final = 1_000
+# A smaller share is not told by its figures.
+_LEAST_TOLD: Final = 0.001
 
 
 def show(replay: Replay, top: int, console: Console | None = None) -> None:
@@ -69,7 +73,7 @@ def verdict(replay: Replay) -> Text:
 
 
 def _share(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 or not share else "less than 0.1%"
+    return f"{share:.1%}" if share >= _LEAST_TOLD or not share else "less than 0.1%"
 
 
 def _print(console: Console, table: Table) -> None:
