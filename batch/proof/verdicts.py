@@ -66,7 +66,6 @@ class WindowVerdicts:
             model = self._assigned.models[int(self._assigned.of_event[rows[0]])]
             count = int(explained[rows[0]])
             predictor = self._models.predictor(model, None if count == PLAIN else count)
-            self._judged.used.append(predictor)
             for start in range(0, len(rows), _PIECE):
                 self._score(predictor, rows[start : start + _PIECE])
         self._try_others()
@@ -99,12 +98,16 @@ class WindowVerdicts:
                 self._differs(row, Difference(Found.OTHER_INPUT, detail, None, shown, batch))
 
     def _contributions(self, wanted: npt.NDArray[np.bool_]) -> Integers:
-        """By event how many contributions its prediction has; PLAIN where none, or where it is not wanted."""
+        """By event how many contributions its prediction has; PLAIN where none, or where it is not wanted.
+
+        No more than its model has inputs: no stream of it wrote more.
+        """
         found = np.full(len(wanted), PLAIN, np.int64)
         rows = np.flatnonzero(wanted & self._predicted)
         values = self._answers.values
         found[rows] = [contributions_of(values[place]) for place in self._answers.first[rows].tolist()]
-        return found
+        inputs = np.array([len(model.schema.features) for model in self._assigned.models])
+        return np.minimum(found, inputs[self._assigned.of_event])
 
     def _score(self, predictor: Predictor, rows: Integers) -> None:
         """Scores events and decides what is left to decide of them."""
@@ -113,7 +116,7 @@ class WindowVerdicts:
         inputs = inputs_column(schema, predictor.parse_json(values))
         outcome = score_rows(predictor, pa.array(values, pa.binary()), inputs)
         judged.scored.append(Scored(predictor, rows, inputs, outcome))
-        judged.predictors[rows] = len(judged.used) - 1
+        judged.predictors[rows] = self._number(predictor)
         scored = rows[outcome.rows]
         judged.batch[scored] = np.where(outcome.decisions, TRUE, FALSE)
         judged.scores[scored] = outcome.scores
@@ -126,6 +129,13 @@ class WindowVerdicts:
         self._compare(predictor, scored[predicted], expected)
         for rejection in outcome.rejections:
             self._rejected(predictor, int(rows[rejection.row]), rejection)
+
+    def _number(self, predictor: Predictor) -> int:
+        """Which of the used ones a predictor is."""
+        used = self._judged.used
+        if predictor not in used:
+            used.append(predictor)
+        return used.index(predictor)
 
     def _compare(self, predictor: Predictor, rows: Integers, expected: list[bytes]) -> None:
         """Lays predictions beside what they should be: bytes first, and fields only where bytes differ."""
@@ -171,8 +181,7 @@ class WindowVerdicts:
                 rejections = predictor.score_json([self._matched.values[row]]).rejections
                 if rejections and rejections[0].reason == reason:
                     self._judged.scores[row] = np.nan
-                    self._judged.predictors[row] = len(self._judged.used)
-                    self._judged.used.append(predictor)
+                    self._judged.predictors[row] = self._number(predictor)
                     self._codes[row] = _UNDECIDED
                     self._rejected(predictor, row, rejections[0])
                     break
