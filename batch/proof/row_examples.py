@@ -104,7 +104,7 @@ def _stream_answer(event: Mapping[str, Any]) -> Answer:
 
 def _batch_answer(pairs: Pairs, place: int) -> Answer:
     score = None if pairs.said[place] == REJECTED else float(pairs.scores[place])
-    model = pairs.models[place]
+    model = pairs.models[int(pairs.scored_by[place])]
     return Answer(
         score=score,
         bits=None if score is None else bits_of(score),

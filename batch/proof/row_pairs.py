@@ -111,7 +111,8 @@ class Pairs:
         said: What the batch path said of each row, see BATCH_SAID.
         scores: Its score; NaN where it has none.
         reasons: Why it rejected a row; null where it did not.
-        models: What scored each.
+        models: What scored them.
+        scored_by: Which of these scored each.
         codes: The class of each.
     """
 
@@ -123,6 +124,7 @@ class Pairs:
     scores: npt.NDArray[np.float64]
     reasons: pa.StringArray
     models: list[Model]
+    scored_by: Integers
     codes: Codes
 
     def place_of(self, event: int) -> int | None:

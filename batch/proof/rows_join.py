@@ -20,6 +20,7 @@ from batch.proof.models import Models
 from batch.proof.row_examples import RowExamples
 from batch.proof.row_pairs import NO_CLASS, Codes, Events, Integers, Pairs
 from batch.proof.row_sides import Sides, inputs_of, rows_schema
+from batch.proof.rows_laid import name_of
 from shared.columnar import score_rows
 from shared.models.directory import Model
 
@@ -90,7 +91,7 @@ class RowsJoin:
 
     def __init__(self, models: Models, reading: Model, on: str, examples: RowExamples) -> None:
         self._models, self._reading = models, reading
-        self._by_name = {_name(model): model for model in models}
+        self._by_name = {name_of(model): model for model in models}
         self._sides = Sides(models.predictor(reading), on)
         self._examples = examples
         self.counts = Counts()
@@ -176,8 +177,8 @@ class RowsJoin:
         ours, theirs = events.inputs.take(paired), inputs_of(rows)
         stream = events.columns.take(pa.array(paired))
         first = self.parity.compare(ours, theirs)
-        models = [self._model(name) for name in stream.column("model").to_pylist()]
-        said, scores, reasons = self._score(models, theirs)
+        models, scored_by = self._models_of(stream.column("model"))
+        said, scores, reasons = self._score(models, scored_by, theirs)
         answered = stream.column("said").to_numpy()
         bits = stream.column("score").to_numpy(zero_copy_only=False).view(np.int64)
         same_reason = pc.fill_null(pc.equal(stream.column("reason"), reasons), False)
@@ -191,27 +192,30 @@ class RowsJoin:
         codes[both], codes[alike] = CODES[Found.REJECTED_OTHERWISE], CODES[Found.REJECTED_ALIKE]
         codes[rejected[0] ^ rejected[1]] = CODES[Found.REJECTED_ON_ONE]
         codes[first != SAME] = CODES[Found.OTHER_INPUT]
-        return Pairs(paired, rows, theirs, first, said, scores, reasons, models, codes)
+        return Pairs(paired, rows, theirs, first, said, scores, reasons, models, scored_by, codes)
 
-    def _model(self, name: str | None) -> Model:
-        """What scores the row of an event that a model answered."""
-        model = self._by_name.get(name or "", self._reading)
-        if model.schema != self._reading.schema:
-            self.counts.otherwise += 1
-            return self._reading
-        return model
+    def _models_of(self, names: pa.StringArray) -> tuple[list[Model], Integers]:
+        """What scores the rows of events, by the model that answered each: the models, and which of them."""
+        encoded = names.dictionary_encode()
+        numbers: Integers = pc.fill_null(encoded.indices, len(encoded.dictionary)).to_numpy().astype(np.int64)
+        models = [self._by_name[name] for name in encoded.dictionary.to_pylist()]
+        for number, model in enumerate(models):
+            if model.schema.as_read() != self._reading.schema.as_read():
+                self.counts.otherwise += int(np.count_nonzero(numbers == number))
+                models[number] = self._reading
+        return [*models, self._reading], numbers
 
     def _score(
-        self, models: Sequence[Model], rows: Inputs
+        self, models: Sequence[Model], scored_by: Integers, rows: Inputs
     ) -> tuple[Codes, npt.NDArray[np.float64], pa.StringArray]:
         """What the batch path says of rows, each by its model: decision or rejection, score and reason."""
-        said, scores = np.full(len(models), REJECTED, np.int8), np.full(len(models), np.nan)
+        count = len(scored_by)
+        said, scores = np.full(count, REJECTED, np.int8), np.full(count, np.nan)
         reasons: list[str | None] = rows.reasons.to_pylist()
-        names = np.array([_name(model) for model in models], object)
         valid = rows.values.is_valid().to_numpy(zero_copy_only=False)
-        for name in dict.fromkeys(names[valid].tolist()):
-            places = np.flatnonzero(valid & (names == name))
-            predictor = self._models.predictor(self._by_name[name])
+        for number in np.unique(scored_by[valid]).tolist():
+            places = np.flatnonzero(valid & (scored_by == number))
+            predictor = self._models.predictor(models[number])
             # Their events' bytes are not asked for: all of them are valid.
             values = pa.nulls(len(places), pa.binary())
             outcome = score_rows(predictor, values, rows.values.take(pa.array(places)))
@@ -227,7 +231,3 @@ def _places(ids: pa.StringArray, known: pa.StringArray) -> Integers:
     found = pc.fill_null(pc.index_in(ids, value_set=known), _NOWHERE)
     places: Integers = found.to_numpy(zero_copy_only=False).astype(np.int64)
     return places
-
-
-def _name(model: Model) -> str:
-    return f"{model.id} {model.short_sha256}"

@@ -421,6 +421,22 @@ def test_each_row_is_scored_by_the_model_that_answered_its_event(
     assert "linear@3, the newest" in note
 
 
+def test_a_row_of_a_model_with_other_inputs_is_scored_by_the_newest_and_that_is_said(
+    tmp_path: Path, against: Against, predictor: Predictor
+) -> None:
+    """The rows are read once, by the inputs of one model."""
+    golden = [row.event for row in predictor.model.declaration.golden]
+    inputs = [entry if entry["name"] != "hour" else {**entry, "maximum": 24} for entry in INPUTS]
+    second = Predictor.load(
+        linear_model(tmp_path / "m", inputs=inputs, weights=WEIGHTS, golden=golden, version="3")
+    )
+    both = [predictor, second]
+    result = against(write_rows(tmp_path, "csv", made_up()), streamed(both, made_up()), predictors=both)
+    # They weigh alike, so that the scores agree.
+    assert result.counts[Found.IDENTICAL] == EVENTS
+    assert result.notes[1].startswith(f"{EVENTS // 2} rows were scored by linear@3, since")
+
+
 def test_many_buckets_and_partitions_give_what_one_gives(
     tmp_path: Path, against: Against, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
