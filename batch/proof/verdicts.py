@@ -107,7 +107,8 @@ class WindowVerdicts:
         values = self._answers.values
         found[rows] = [contributions_of(values[place]) for place in self._answers.first[rows].tolist()]
         inputs = np.array([len(model.schema.features) for model in self._assigned.models])
-        return np.minimum(found, inputs[self._assigned.of_event])
+        told: Integers = np.minimum(found, inputs[self._assigned.of_event])
+        return told
 
     def _score(self, predictor: Predictor, rows: Integers) -> None:
         """Scores events and decides what is left to decide of them."""
