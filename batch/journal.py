@@ -16,6 +16,8 @@ from batch.pieces import FinishedPart
 from shared.errors import InputError
 
 _CHECKSUM_DIGITS: Final = 8
+# Settings that a manifest tells of and that change no result; inputs and model are known by their content.
+_NO_RESULT: Final = frozenset({"input", "model", "max_error_rate", "dry_run"})
 _START_ANEW: Final = "Put back what was there, or score into a new folder."
 
 
@@ -77,10 +79,12 @@ class Begun(BaseModel):
             raise InputError(f"{address}: cannot be resumed: {found[0]}{more}", hint=_START_ANEW)
 
     def _changed_settings(self, now: "Begun") -> list[str]:
+        # Where other rows are read, what was asked for says most: another version of a table, say.
+        silent = _NO_RESULT if self.inputs == now.inputs else _NO_RESULT - {"input"}
         return [
             f"--{name.replace('_', '-')} was {self.settings.get(name, 'not given')}"
             f" and is {now.settings.get(name, 'not given')}"
-            for name in sorted({*self.settings, *now.settings})
+            for name in sorted({*self.settings, *now.settings} - silent)
             if self.settings.get(name) != now.settings.get(name)
         ]
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import threading
 import zlib
 from pathlib import Path
@@ -176,7 +177,7 @@ def test_a_finished_run_is_not_taken_for_one_of_other_rows_or_another_model(
     [
         (["--format", "csv"], "--format was parquet and is csv"),
         (["--part-rows", "11"], "--part-rows was 10 and is 11"),
-        (["--max-error-rate", "0.5"], "--max-error-rate was 1.0 and is 0.5"),
+        (["--where", "feature > 0.5"], "--where was not given and is feature > 0.5"),
     ],
 )
 def test_another_setting_is_named(
@@ -189,6 +190,17 @@ def test_another_setting_is_named(
 
 def test_settings_that_change_no_result_may_change(source: Path, broken_off: Path) -> None:
     assert score(source, broken_off, "--resume", "--workers", "3", "--batch-rows", "7") == ExitCode.DONE
+
+
+def test_model_and_inputs_are_known_by_their_content_and_may_have_moved(
+    tmp_path: Path, source: Path, broken_off: Path
+) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(ROOT / "models/threshold", moved / "model")
+    shutil.copy(source, moved / source.name)
+    for _ in ("broken off", "finished"):
+        more = ("--resume", "--max-error-rate", "0.5")
+        assert score(moved / source.name, broken_off, *more, model=moved / "model") == ExitCode.DONE
 
 
 def test_another_model_is_named(
