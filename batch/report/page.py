@@ -16,7 +16,7 @@ from batch.report.charts import ages, spread
 from batch.report.cost_chart import costs
 from batch.report.document import Report
 from batch.report.marks import marked
-from batch.report.views import books, classes, examples, explained, features, matrix, segments
+from batch.report.views import books, classes, examples, explained, features, matrix, segments, unbalanced
 from shared.visible import visible
 
 _TEMPLATE: Final = "report.html.jinja"
@@ -90,6 +90,7 @@ def _proof(proof: Proof | None) -> dict[str, object]:
     return {
         "classes": classes(proof),
         "books": books(proof),
+        "unbalanced": unbalanced(proof),
         "matrix": matrix(proof),
         "examples": examples(proof),
         "explained": explained(proof),

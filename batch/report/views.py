@@ -117,6 +117,25 @@ def books(proof: Proof) -> Books:
     )
 
 
+def unbalanced(proof: Proof) -> str:
+    """Why a proof is not conserved, in sentences; nothing when it is."""
+    told = []
+    if broken := sum(not ledger.closes for ledger in proof.ledger):
+        told.append(
+            f"The books of {broken:,} of {len(proof.ledger):,} partitions do not close: an event was lost,"
+            " answered more than once, or not in turn, or something else was answered."
+        )
+    if proof.foreign:
+        told.append(f"{_number(proof.foreign, 'record')} on the topics of answers is none.")
+    if proof.rows_without_event:
+        told.append(f"{_number(proof.rows_without_event, 'row')} of the batch side has the id of no event.")
+    return " ".join(told)
+
+
+def _number(number: int, thing: str) -> str:
+    return f"One {thing}" if number == 1 else f"Each of {number:,} {thing}s"
+
+
 def _wrong(ledger: PartitionLedger) -> str:
     told = [f"{ledger.counts[found]:,} {_name(found)}" for found in NOT_CONSERVED if ledger.counts.get(found)]
     if ledger.of_no_event:

@@ -3,8 +3,10 @@
 from batch.proof.classes import AGREEING, CLASSES, Found
 from batch.proof.result import FeatureParity, PartitionLedger, Proof
 from batch.report.document import Report
-from batch.report.views import books, classes, examples, explained, features, matrix, segments
+from batch.report.page import page
+from batch.report.views import books, classes, examples, explained, features, matrix, segments, unbalanced
 from tests.support import reports
+from tests.support.html import parsed
 
 
 def proof_of(report: Report) -> Proof:
@@ -76,6 +78,21 @@ def test_books_that_do_not_add_up_for_no_other_reason_say_so() -> None:
     )
     (row,) = books(FAILING.model_copy(update={"ledger": [ledger]})).shown
     assert row.wrong == "10 events, 9 answers"
+
+
+def test_a_proof_says_why_it_is_not_conserved() -> None:
+    assert unbalanced(HOLDING) == ""
+    assert unbalanced(FAILING).startswith("The books of 4 of 24 partitions do not close: ")
+    for field, told in (
+        ("foreign", "Each of 2 records on the topics of answers is none."),
+        ("rows_without_event", "Each of 2 rows of the batch side has the id of no event."),
+    ):
+        strays = HOLDING.model_copy(update={field: 2})
+        assert not strays.conserved
+        assert unbalanced(strays) == told
+        page_says = parsed(page(reports.holding().model_copy(update={"proof": strays}))).text
+        assert told in page_says
+        assert "6 of 6 close" in page_says
 
 
 def test_what_is_looked_for_first_is_told_first() -> None:
