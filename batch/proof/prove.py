@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,8 +56,13 @@ def prove(settings: ProveSettings, models: Models, work: Path, meter: Meter) -> 
     Raises:
         TandemError: The brokers or the snapshots cannot be used, or the disk is full.
     """
+    if settings.rows is not None:
+        # Before anything is gathered, which takes long.
+        _against(settings, models, {}, work, 0).check()
     evidence = gather(settings, work, meter, _GATHERED)
-    rows = _rows(settings, models, evidence, work)
+    rows = None
+    if settings.rows is not None:
+        rows = _against(settings, models, _topics(evidence), work, evidence.records)
     folder = LocalFolder(work / _FOUND)
     folder.create()
     judging = _Judging(settings, models, evidence, folder, meter, rows)
@@ -79,21 +84,19 @@ def prove(settings: ProveSettings, models: Models, work: Path, meter: Meter) -> 
     return proof.model_copy(update=_explained(found) if beside is None else _beside(settings, proof, beside))
 
 
-def _rows(settings: ProveSettings, models: Models, evidence: Evidence, work: Path) -> AgainstRows | None:
+def _against(
+    settings: ProveSettings, models: Models, topics: Mapping[str, str], work: Path, events: int
+) -> AgainstRows:
     """The rows of the batch side, when it is not the topic's own events."""
-    if settings.rows is None:
-        return None
-    rows = AgainstRows(
-        settings.rows,
+    return AgainstRows(
+        settings.rows or "",
         settings.on,
         models=models,
-        topics=_topics(evidence),
+        topics=topics,
         folder=work / _ROWS / settings.on,
-        events=evidence.records,
+        events=events,
         examples=settings.examples,
     )
-    rows.check()
-    return rows
 
 
 def _explained(found: Sequence[Found]) -> dict[str, Any]:

@@ -12,6 +12,15 @@ from shared.visible import visible
 
 # So much of an event is shown of an example.
 _EVENT_WIDTH = 200
+# What is told also when it does not occur; of the rest only what does.
+_ALWAYS = (
+    Found.MISSING,
+    Found.DUPLICATED,
+    Found.OTHER_DECISION,
+    Found.OTHER_BITS,
+    Found.IDENTICAL,
+    Found.REJECTED_ALIKE,
+)
 
 
 def show(proof: Proof, console: Console | None = None) -> None:
@@ -65,7 +74,7 @@ def _classes(counts: dict[Found, int]) -> Table:
     table.add_column("", style="dim")
     for found, meaning in CLASSES.items():
         count = counts[found]
-        if found is Found.NOT_SAMPLED and not count:
+        if not count and found not in _ALWAYS:
             continue
         style = "" if not count else "green" if found in AGREEING else "red"
         if found is Found.NOT_SAMPLED:

@@ -161,7 +161,7 @@ def proof_of(tallies: Sequence[Tally], models: Models, facts: Facts) -> Proof:
         models=proved,
         latency=latency.histogram(),
         stream_rate=pace.busiest(),
-        batch_rate=scored / seconds if seconds else None,
+        batch_rate=scored / seconds if scored and seconds else None,
         examples=_examples(tallies, facts.examples),
         notes=list(facts.notes),
     )
