@@ -61,7 +61,7 @@ def verdict(proof: Proof) -> str:
         if count and found not in (*AGREEING, Found.NOT_SAMPLED)
     ]
     if strays := sum(ledger.of_no_event for ledger in proof.ledger):
-        wrong.append(f"{strays:,} answers of no event")
+        wrong.append(f"{strays:,} {'answer' if strays == 1 else 'answers'} of no event")
     if not wrong:
         wrong = ["no event was compared" if not proof.identical else "the books do not close"]
     return f"Not proved: {', '.join(wrong)}, of {proof.events:,} events."
