@@ -107,7 +107,10 @@ def bits_of(score: float) -> str:
 
 def text_of(value: object) -> str:
     """A value for people, cut when it is long."""
-    shown = value if isinstance(value, str | bytes) else json.dumps(value, ensure_ascii=False)
+    try:
+        shown = value if isinstance(value, str | bytes) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        shown = "nested too deeply to be shown"
     return visible(shown, _MOST_TEXT)
 
 

@@ -183,6 +183,16 @@ def test_a_value_that_is_no_prediction_is_another_decision_or_input(
     assert sum(proof.matrix["unreadable"].values()) == 1
 
 
+def test_no_depth_of_a_value_stops_a_proof(models: Models, churn: Predictor) -> None:
+    made = recorded(churn_messages(120, bad=0), [churn])
+    for depth, row in zip(range(880, 1000), made.predictions(), strict=True):
+        row["value"] = row["value"][:-1] + b',"extra":' + b"[" * depth + b"]" * depth + b"}"
+    found = wrong(proved(made, models=models))
+    # What the decoders do not take is no object.
+    assert set(found) <= {Found.OTHER_BITS, Found.OTHER_DECISION}
+    assert sum(found.values()) == 120
+
+
 @pytest.mark.parametrize(
     ("changes", "found", "field"),
     [
