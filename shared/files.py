@@ -2,6 +2,7 @@
 
 import glob
 import os
+import stat
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -187,17 +188,34 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
     begin with a dot or an underscore are passed over. A file that is given twice is read once.
 
     Raises:
-        InputError: Nothing is there, a suffix is unknown, a name is not UTF-8, or a folder cannot be read.
+        InputError: Nothing is there or it is no regular file, a suffix is unknown, a name is not UTF-8, or a
+            folder cannot be read.
     """
     found: dict[str, Source] = {}
     for text in inputs:
         for source in _expand_address(text) if has_scheme(text) else _expand(text):
             format_of(source.file)
+            _check_regular(stored_file(source.file))
             found.setdefault(str(_real(source)), source)
     sources = _with_unique_names(list(found.values()))
     for source in sources:
         _check_name(source.name)
     return sources
+
+
+def _check_regular(file: StoredFile) -> None:
+    """Refuses what waits for a writer, and can be read only once: a named pipe, say."""
+    if file.path is None:
+        return
+    try:
+        mode = file.path.stat().st_mode
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    if not stat.S_ISREG(mode):
+        raise InputError(
+            f"{file}: cannot be read: it is no regular file",
+            hint="Write what comes through it to a file first: inputs are read from any place, and again.",
+        )
 
 
 def _check_name(name: str) -> None:

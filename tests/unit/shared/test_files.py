@@ -320,6 +320,14 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
             list(read_file(tmp_path / name))
 
 
+@pytest.mark.parametrize("given", ["in/pipe.csv", "in"])
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path, given: str) -> None:
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in" / "pipe.csv")
+    with pytest.raises(InputError, match=r"pipe\.csv: cannot be read: it is no regular file"):
+        find_sources([str(tmp_path / given)])
+
+
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def scandir(path: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
