@@ -28,6 +28,8 @@ _FOUND: Final = "found"
 _ROWS: Final = "rows"
 # What the meter shows when all is gathered: about as much of the time as judging takes.
 _GATHERED: Final = 0.5
+# What it shows when all is judged, where rows are still to be read.
+_JUDGED: Final = 0.75
 
 
 class Found(Frozen):
@@ -67,7 +69,7 @@ def prove(settings: ProveSettings, models: Models, work: Path, meter: Meter) -> 
     folder.create()
     judging = _Judging(settings, models, evidence, folder, meter, rows)
     found = [judging.partition(partition) for partition in evidence.partitions]
-    beside = None if rows is None else rows.result(evidence.partitions, meter)
+    beside = None if rows is None else rows.result(evidence.partitions, meter, _JUDGED)
     proof = proof_of(
         [one.tally for one in found],
         models,
@@ -110,12 +112,14 @@ def _explained(found: Sequence[Found]) -> dict[str, Any]:
 def _beside(settings: ProveSettings, proof: Proof, beside: RowsResult) -> dict[str, Any]:
     """What the rows of the batch side change in a proof: all but the books, which are the topic's."""
     told = {example.position for example in beside.examples}
+    # An event may be of another class beside its row.
+    of_topic = [one for one in proof.examples if one.position not in told and beside.counts[one.found]]
     return {
         "rows": shown_address(settings.rows or ""),
         "rows_without_event": beside.rows_without_event,
         "counts": beside.counts,
         "matrix": beside.matrix,
-        "examples": beside.examples + [one for one in proof.examples if one.position not in told],
+        "examples": beside.examples + of_topic,
         "explaining": beside.explaining,
         "features": beside.features,
         "notes": [*proof.notes, *beside.notes],
@@ -205,7 +209,8 @@ class _Judging:
 
     def _tell(self, events: int) -> None:
         self._done += events
-        share = _GATHERED + (1 - _GATHERED) * min(1.0, self._done / self._total)
+        end = 1.0 if self._rows is None else _JUDGED
+        share = _GATHERED + (end - _GATHERED) * min(1.0, self._done / self._total)
         self._meter.add(events, "judging", share)
 
 

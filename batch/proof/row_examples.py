@@ -87,7 +87,12 @@ class RowExamples:
         known_by = f"the {self._on} {text_of(event['id'])}"
         if not events.rows[row]:
             return f"no row has {known_by}"
-        return f"{events.same_id[row]:,} events and {events.rows[row]:,} rows have {known_by}"
+        counted = _counted(events.same_id[row], "event"), _counted(events.rows[row], "row")
+        return f"{' and '.join(counted)} have {known_by}"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def _stream_answer(event: Mapping[str, Any]) -> Answer:

@@ -135,12 +135,13 @@ class AgainstRows:
         ids = IdReader(self._models.first.schema, self._field)
         return EventsLaid(self._of(partition), self._buckets, ids, self._topics)
 
-    def result(self, partitions: Sequence[int], meter: Meter) -> RowsResult:
+    def result(self, partitions: Sequence[int], meter: Meter, behind: float) -> RowsResult:
         """Reads the rows and joins them with the events.
 
         Args:
             partitions: All partitions of the proof; they are laid by.
             meter: Is told of progress.
+            behind: The share of all work that is done when this begins.
 
         Raises:
             TandemError: The rows cannot be read, or the disk is full.
@@ -148,14 +149,15 @@ class AgainstRows:
         reading, answered = self._newest(partitions)
         sources = self._sources(reading)
         folder = self._folder / "rows"
-        self._lay_rows(reading, sources, folder, meter)
+        for done in self._lay_rows(reading, sources, folder):
+            meter.add(0, "reading rows", behind + (1 - behind) * _READING * done)
         examples = RowExamples(self._topics["events"], self._field, self._examples)
         join = RowsJoin(self._models, reading, self._field, examples)
         events = {partition: files_of(self._of(partition), self._buckets) for partition in partitions}
         for number, file in enumerate(files_of(folder, self._buckets)):
             join.join({partition: files[number] for partition, files in events.items()}, file)
             share = _READING + (1 - _READING) * (number + 1) / self._buckets
-            meter.add(0, "events beside rows", share)
+            meter.add(0, "events beside rows", behind + (1 - behind) * share)
         counts = join.counts
         return RowsResult(
             rows=counts.rows,
@@ -191,13 +193,14 @@ class AgainstRows:
         by_name = {name_of(model): model for model in self._models}
         return by_name.get(newest or "", self._models.first), sorted(times)
 
-    def _lay_rows(self, model: Model, sources: Sequence[Scorable], folder: Path, meter: Meter) -> None:
+    def _lay_rows(self, model: Model, sources: Sequence[Scorable], folder: Path) -> Iterator[float]:
+        """Lays the rows by, and tells now and then which share of them is."""
         sides = Sides(self._models.predictor(model), self._field)
         writer = BucketWriter(folder, rows_schema(model.schema), self._buckets)
         for number, source in enumerate(sources):
             for rows, done in ahead(sides.rows(source)):
                 writer.add(rows)
-                meter.add(rows.num_rows, source.name, _READING * (number + done) / len(sources))
+                yield (number + done) / len(sources)
         writer.flush()
 
     def _notes(self, counts: Counts, reading: Model, answered: Sequence[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batch.folder import LocalFolder
+from batch.manifest import Column, PartitionRange, Run, Snapshot, write_manifest
 from batch.proof import buckets
 from batch.proof.classes import Found
 from batch.proof.judge import PartitionJudge
@@ -18,6 +21,9 @@ from batch.proof.models import Models
 from batch.proof.result import FeatureParity
 from batch.proof.rows import AgainstRows, RowsResult
 from batch.proof.settings import JoinInput
+from batch.sinks import ParquetSink
+from batch.snapshots import snapshot_schema
+from batch.writers import PartWriter
 from producer.message import Message
 from shared.errors import ConfigurationError, InputError
 from shared.predict import Predictor
@@ -101,7 +107,7 @@ def against(tmp_path: Path, predictor: Predictor) -> Against:
         for one in sides:
             lay_by(side, models, one, sample)
         with Meter() as meter:
-            return side.result([one.partition for one in sides], meter)
+            return side.result([one.partition for one in sides], meter, 0.5)
 
     return prove
 
@@ -264,7 +270,7 @@ def test_a_doubled_row_is_told(tmp_path: Path, against: Against) -> None:
     rows = made_up()
     result = against(write_rows(tmp_path, "ndjson", [*rows, rows[11]]))
     only(result, Found.DUPLICATED, 1)
-    assert result.examples[0].detail == "1 events and 2 rows have the event_id e-11"
+    assert result.examples[0].detail == "1 event and 2 rows have the event_id e-11"
     assert result.rows == EVENTS + 1
 
 
@@ -278,6 +284,58 @@ def test_a_row_without_an_event_is_counted_and_told(tmp_path: Path, against: Aga
     assert note.startswith("2 of 402 rows of ")
     assert "have the event_id of no event" in note
     assert "rows.csv/400" in note
+
+
+def test_a_line_of_which_nothing_can_be_read_is_no_row_of_any_event(tmp_path: Path, against: Against) -> None:
+    """Its event has no row, and it has no event."""
+    path = write_rows(tmp_path, "csv", made_up())
+    lines = path.read_text("utf-8").splitlines()
+    lines[6] += ",7"
+    path.write_text("\n".join(lines), "utf-8")
+    result = against(path)
+    only(result, Found.NO_ROW, 1)
+    assert (result.rows, result.rows_without_event) == (EVENTS, 1)
+    assert "such as rows.csv/5." in result.notes[0]
+    lines = [json.dumps(row) for row in made_up()]
+    lines[5] = lines[5][:40]
+    (tmp_path / "cut.ndjson").write_text("\n".join(lines), "utf-8")
+    cut = against(tmp_path / "cut.ndjson")
+    only(cut, Found.NO_ROW, 1)
+    assert cut.rows_without_event == 1
+
+
+def test_a_snapshot_of_a_topic_is_a_batch_side_like_others(
+    tmp_path: Path, against: Against, predictor: Predictor
+) -> None:
+    """Its rows are events, known by their positions there."""
+    rows = made_up()
+    rows[3]["contract"] = "two year"
+    mirror = streamed([predictor], rows, topic="mirror")
+    folder, schema = LocalFolder(tmp_path / "snapshot"), snapshot_schema(None)
+    folder.create()
+    with PartWriter(folder, "part", "parquet", lambda file: ParquetSink(file, schema)) as writer:
+        for window in mirror.windows():
+            writer.write(window.events.combine_chunks().to_batches()[0])
+        writer.end_part(0)
+    write_manifest(
+        folder,
+        Snapshot(
+            topic="mirror",
+            partitions=[PartitionRange(partition=0, start=0, end=mirror.end, rows=EVENTS)],
+            model=None,
+            rows=EVENTS,
+            columns=Column.all_of(schema),
+            parts=writer.parts,
+            settings={},
+            run=Run.of(datetime(2026, 1, 1, tzinfo=UTC), 1.0, EVENTS),
+        ),
+    )
+    result = against(folder.path)
+    only(result, Found.OTHER_INPUT, 1)
+    (example,) = result.examples
+    assert (example.stream_value, example.batch_value) == (made_up()[3]["contract"], "two year")
+    assert example.batch is not None
+    assert example.batch.position == f"mirror/0/{mirror.offsets[3]}"
 
 
 def test_a_changed_threshold_is_told_as_other_decisions(
@@ -371,7 +429,7 @@ def test_a_customer_of_two_events_is_told_when_joined_by_customer(
     events[9]["customer_id"] = "c-8"
     result = against(write_rows(tmp_path, "csv", made_up()), streamed([predictor], events), on="customer_id")
     only(result, Found.DUPLICATED, 2)
-    assert result.examples[0].detail == "2 events and 1 rows have the customer_id c-8"
+    assert result.examples[0].detail == "2 events and 1 row have the customer_id c-8"
     assert result.rows_without_event == 1
     by_event = against(write_rows(tmp_path, "csv", made_up()), streamed([predictor], events))
     only(by_event, Found.OTHER_INPUT, 1)
@@ -487,12 +545,12 @@ def test_what_was_laid_by_whole_need_not_be_laid_by_again(tmp_path: Path, predic
     again = AgainstRows(str(rows), "event_id", folder=tmp_path / "work", **options)
     assert again.laid(0)
     with Meter() as meter:
-        assert again.result([0], meter).counts[Found.IDENTICAL] == EVENTS
+        assert again.result([0], meter, 0.5).counts[Found.IDENTICAL] == EVENTS
     (bucket,) = (tmp_path / "work" / "events" / "0").glob("*.arrows")
     bucket.write_bytes(bucket.read_bytes()[:-9])
     assert not again.laid(0)
     with Meter() as meter, pytest.raises(InputError, match="is damaged"):
-        again.result([0], meter)
+        again.result([0], meter, 0.5)
 
 
 def test_the_digest_is_that_of_the_rows(tmp_path: Path, against: Against) -> None:
