@@ -36,7 +36,7 @@ def proof(parts: list[Recorded], models: Models, size: int, sample: float = 1.0)
     return proof_of(tallies, models, Facts(TOPICS, sample=sample)).model_copy(update={"batch_rate": None})
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_an_honest_stream_is_proved_whatever_its_events_are(data: st.DataObject) -> None:
     schema = data.draw(schemas())
@@ -47,7 +47,7 @@ def test_an_honest_stream_is_proved_whatever_its_events_are(data: st.DataObject)
     assert proof([made], Models([scorer.model]), data.draw(st.integers(1, 9))).holds
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_window_size_and_order_of_partitions_change_nothing(
     data: st.DataObject, scorers: list[Predictor]
