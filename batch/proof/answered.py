@@ -13,7 +13,7 @@ from batch.folder import LocalFolder
 from batch.pipeline import ahead
 from batch.proof.plan import AnswerRange, EventRange, Plan, Role
 from batch.proof.recorded import Recorded
-from batch.proof.spill import Books, Spill, books_in, emptied, write_books
+from batch.proof.spill import Books, Spill, books_in, write_books
 from batch.proof.stamps import Read, Reading
 from shared.replay_log import Replayed, entries_of
 from shared.visible import visible
@@ -52,7 +52,7 @@ def books_of(
             if books is None:
                 if replayed is None:
                     replayed = _replayed(recorded.get(Role.REPLAYS, []))
-                books = _Reading(plan, role, one, replayed).into(emptied(LocalFolder(path)), tell)
+                books = _Reading(plan, role, one, replayed).into(LocalFolder(path), tell)
             found[role, one.partition] = path, books
     return found
 
@@ -91,6 +91,7 @@ class _Reading:
         Raises:
             InputError: The snapshot is not whole, or the disk is full.
         """
+        folder.create()
         spill, replayed = Spill(folder), Counter[int]()
         outside, beyond = Counter[int](), Counter[int]()
         records = elsewhere = foreign = 0

@@ -24,7 +24,6 @@ from batch.proof.fixing import fix
 from batch.proof.plan import Plan, Role, exported, settings_of_plan
 from batch.proof.recorded import Recorded, snapshot_in
 from batch.proof.settings import ProveSettings
-from batch.proof.spill import emptied
 from shared.errors import InputError
 from shared.kafka.to_end import Extent
 from shared.progress import Meter
@@ -180,4 +179,7 @@ def _exported(
         return Recorded(path, snapshot_in(path, "--work-folder"), partition)
     told = settings_of(settings)
     wanted = Wanted(topic, {partition: extent})
-    return Recorded(path, write_snapshot(emptied(LocalFolder(path)), wanted, settings, told, tell), partition)
+    folder = LocalFolder(path)
+    # What a run that was ended has left there is replaced: the same offsets give the same files.
+    folder.create()
+    return Recorded(path, write_snapshot(folder, wanted, settings, told, tell), partition)

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, ValidationError
 
-from batch import durable
 from batch.folder import LocalFolder
 from batch.proof.answers import ANSWERS, PREDICTION
 from batch.proof.result import Frozen
@@ -86,26 +85,11 @@ def books_in(folder: Path) -> Books | None:
         ) from error
 
 
-def emptied(folder: LocalFolder) -> LocalFolder:
-    """A folder that is there and holds nothing: what a run that was ended left half done in it goes.
-
-    Raises:
-        InputError: It cannot be made or emptied.
-    """
-    folder.create()
-    try:
-        for path in folder.path.iterdir():
-            durable.remove(path)
-    except OSError as error:
-        raise folder.failed("", error) from error
-    return folder
-
-
 class Spill:
     """Writes answers to a file of their window whenever too many of them wait.
 
     Args:
-        folder: Where to; it holds nothing yet.
+        folder: Where to; files that a run which was ended left there are replaced.
         most: Bytes that may wait.
     """
 

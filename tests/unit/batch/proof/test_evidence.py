@@ -203,16 +203,27 @@ def test_a_foreign_record_is_counted_and_named(tmp_path: Path) -> None:
 
 def test_events_whose_answers_were_deleted_are_not_proved(tmp_path: Path) -> None:
     """A replay's prediction, which is of an older event, does not tell from where on all are left."""
-    log = records(REPLAYS, [replay_entry(4)])
-    kept = predictions([4, 21, 22, 23, 24], start=40)
-    write_snapshot(tmp_path / "predictions", PREDICTIONS, [kept], {0: (40, 45)})
+    log = records(REPLAYS, [replay_entry(4), replay_entry(20)])
+    kept = predictions([4, 20, 21, 22, 23, 24], start=39)
+    write_snapshot(tmp_path / "predictions", PREDICTIONS, [kept], {0: (39, 45)})
     evidence = gathered(exports(tmp_path, events=[events(25)], replays=[log]))
     assert (evidence.range_of(0).start, evidence.range_of(0).end) == (21, 25)
     assert joined(evidence) == {2: ([21, 22, 23, 24], [(n, PREDICTION, n + 20) for n in range(21, 25)])}
-    assert evidence.outside(0) == 1
+    assert evidence.outside(0) == 2
     [note] = evidence.notes
-    assert "records before offset 40 were deleted" in note
+    assert "records before offset 39 were deleted" in note
     assert "from offset 21 on" in note
+
+
+def test_a_letter_of_a_replay_does_not_tell_from_where_on_all_letters_are_left(tmp_path: Path) -> None:
+    """Event 3 was rejected again, long after event 12 was."""
+    kept = letters([3], start=7, attempt=2)
+    kept.extend(letters([14], start=8))
+    write_snapshot(tmp_path / "dead-letters", LETTERS, [kept], {0: (7, 9)})
+    scored = predictions([offset for offset in range(20) if offset not in (3, 12, 14)])
+    log = records(REPLAYS, [replay_entry(3, outcome="rejected")])
+    evidence = gathered(exports(tmp_path, events=[events(20)], predictions=[scored], replays=[log]))
+    assert (evidence.range_of(0).start, evidence.range_of(0).end) == (14, 20)
 
 
 def test_nothing_is_proved_where_no_answer_is_left(tmp_path: Path) -> None:
@@ -278,6 +289,10 @@ def swap(folder: Path) -> None:
         (lose, r"part-00001.parquet: the file is missing"),
         (swap, r"part-00000.parquet: its offsets, from 0 on, are not those of partition 0 from 16 up to 24"),
         (changed(lambda content: content["parts"].pop()), r"hold 16 records of partition 0, .* tells of 24"),
+        (
+            changed(lambda said: [said["parts"][at].update(rows=rows) for at, rows in ((0, 9), (1, 7))]),
+            r"part-00000.parquet: it holds 8 records, not 9",
+        ),
         (changed(lambda content: content.update(rows=25)), r"the rows of its manifest do not add up"),
         (changed(lambda content: content["partitions"][0].update(end=20)), r"offsets, from 16 on"),
         (lambda folder: (folder / MANIFEST_FILE).unlink(), r"manifest.json"),
