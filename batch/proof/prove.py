@@ -15,7 +15,7 @@ from batch.proof.gather import gather
 from batch.proof.judge import PartitionJudge
 from batch.proof.models import Models
 from batch.proof.result import Frozen, Proof
-from batch.proof.rows import AgainstRows, RowsResult
+from batch.proof.rows import AgainstRows, BatchSide, RowsResult
 from batch.proof.settings import ProveSettings
 from batch.proof.tally import Facts, Tally, proof_of
 from shared.errors import InputError
@@ -91,8 +91,7 @@ def _against(
 ) -> AgainstRows:
     """The rows of the batch side, when it is not the topic's own events."""
     return AgainstRows(
-        settings.rows or "",
-        settings.on,
+        BatchSide(settings.rows or "", settings.on, settings.delimiter),
         models=models,
         topics=topics,
         folder=work / _ROWS / settings.on,

@@ -7,6 +7,7 @@ the topic where something is wrong there, unless its row shows what comes before
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -60,12 +61,26 @@ class RowsResult(Frozen):
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class BatchSide:
+    """The rows that events are laid beside.
+
+    Attributes:
+        rows: Files, a folder, a snapshot, or a table of a lake, as `python -m batch score` reads it.
+        on: What both are joined by.
+        delimiter: What separates the fields of CSV files.
+    """
+
+    rows: str
+    on: JoinInput = "event_id"
+    delimiter: str = ","
+
+
 class AgainstRows:
     """Lays events by, partition by partition, and then the rows of the batch side beside them.
 
     Args:
-        rows: Files, a folder, a snapshot, or a table of a lake, as `python -m batch score` reads it.
-        on: What both are joined by.
+        side: The batch side.
         models: The models at hand.
         topics: By role (events, predictions, dead-letters) the topic.
         folder: Where events and rows are laid by.
@@ -78,8 +93,7 @@ class AgainstRows:
 
     def __init__(
         self,
-        rows: str,
-        on: JoinInput,
+        side: BatchSide,
         *,
         models: Models,
         topics: Mapping[str, str],
@@ -87,19 +101,20 @@ class AgainstRows:
         events: int,
         examples: int,
     ) -> None:
-        if is_database(rows):
+        if is_database(side.rows):
             raise ConfigurationError(
-                f"--rows {shown_address(rows)}: rows of a database cannot be proved as they stand",
+                f"--rows {shown_address(side.rows)}: rows of a database cannot be proved as they stand",
                 hint="Write the table to a file first, such as Parquet, and name that.",
             )
         keys = sorted({model.schema.key for model in models})
-        if on != EVENT_ID and len(keys) > 1:
+        if side.on != EVENT_ID and len(keys) > 1:
             raise ConfigurationError(
-                f"--on {on}: the models call it otherwise: {', '.join(keys)}", hint="Join by event_id."
+                f"--on {side.on}: the models call it otherwise: {', '.join(keys)}", hint="Join by event_id."
             )
-        self._rows, self._field = rows, EVENT_ID if on == EVENT_ID else keys[0]
+        self._rows, self._field = side.rows, EVENT_ID if side.on == EVENT_ID else keys[0]
         self._models, self._topics, self._folder = models, topics, folder
         self._buckets, self._examples = buckets_for(events), examples
+        self._reading = Reading(delimiter=side.delimiter, further=(self._field,))
 
     def check(self) -> None:
         """Refuses early what cannot be read by any of the models.
@@ -176,8 +191,7 @@ class AgainstRows:
 
     def _sources(self, model: Model) -> list[Scorable]:
         predictor = self._models.predictor(model)
-        reading = Reading(further=(self._field,))
-        sources = sources_of([self._rows], predictor, reading)
+        sources = sources_of([self._rows], predictor, self._reading)
         for source in sources:
             source.check(predictor)
         return sources

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogSettings
-from shared.settings import CommandSettings
+from shared.settings import CommandSettings, Delimiter
 
 #: What rows of a table are joined to events by.
 JoinInput = Literal["event_id", "customer_id"]
@@ -57,6 +57,10 @@ class ProveSettings(LogSettings, KafkaSettings, CommandSettings):
         " `python -m batch score` reads.",
     )
     on: JoinInput = Field("event_id", description="What the rows of --rows are joined to events by.")
+    delimiter: Delimiter = Field(
+        ",",
+        description="What separates the fields of CSV files of --rows: one character, or the word tab.",
+    )
     since: str | None = Field(
         None,
         description="Prove only events from then on: an RFC 3339 time, or how long ago: 90m, 24h, 7d.",

@@ -1,6 +1,7 @@
 """The proof against rows of a table: each planted fault is told as what it is, and nothing else."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -19,7 +20,7 @@ from batch.proof.classes import Found
 from batch.proof.judge import PartitionJudge
 from batch.proof.models import Models
 from batch.proof.result import FeatureParity
-from batch.proof.rows import AgainstRows, RowsResult
+from batch.proof.rows import AgainstRows, BatchSide, RowsResult
 from batch.proof.settings import JoinInput
 from batch.sinks import ParquetSink
 from batch.snapshots import snapshot_schema
@@ -97,11 +98,17 @@ def against(tmp_path: Path, predictor: Predictor) -> Against:
         on: JoinInput = "event_id",
         predictors: Sequence[Predictor] = (predictor,),
         sample: float = 1.0,
+        **options: Any,
     ) -> RowsResult:
         models = Models([one.model for one in predictors])
         sides = made or (streamed(predictors, made_up()),)
         side = AgainstRows(
-            str(rows), on, models=models, topics=TOPICS, folder=tmp_path / "work", events=EVENTS, examples=3
+            BatchSide(str(rows), on, **options),
+            models=models,
+            topics=TOPICS,
+            folder=tmp_path / "work",
+            events=EVENTS,
+            examples=3,
         )
         side.check()
         for one in sides:
@@ -167,6 +174,23 @@ def test_a_decimal_comma_is_told_with_the_text_that_the_file_has(tmp_path: Path,
     assert (example.batch.reason, example.batch.position) == ("wrong_type", "rows.csv/7")
     (parity,) = differing(result).values()
     assert parity == FeatureParity(feature="charges", compared=EVENTS, mismatched=1, missing=0, extra=0)
+
+
+def test_a_table_of_a_locale_with_decimal_commas_differs_in_its_numbers(
+    tmp_path: Path, against: Against
+) -> None:
+    """Such files have semicolons between their fields; whole numbers read the same all over the world."""
+    path = write_rows(tmp_path, "csv", made_up())
+    text = path.read_text("utf-8").replace(",", ";")
+    path.write_text(text, "utf-8")
+    assert against(path, delimiter=";").counts[Found.IDENTICAL] == EVENTS
+    path.write_text(re.sub(r"(?<=;)(-?\d+)\.(?=\d+;)", r"\1,", text), "utf-8")
+    result = against(path, delimiter=";")
+    only(result, Found.OTHER_INPUT, EVENTS)
+    # Whoever mends this input finds the next.
+    assert differing(result) == {
+        "charges": FeatureParity(feature="charges", compared=EVENTS, mismatched=EVENTS, missing=0, extra=0)
+    }
 
 
 def test_times_in_another_zone_are_the_same_instants(tmp_path: Path, against: Against) -> None:
@@ -538,11 +562,11 @@ def test_what_was_laid_by_whole_need_not_be_laid_by_again(tmp_path: Path, predic
     models = Models([predictor.model])
     rows = write_rows(tmp_path, "csv", made_up())
     options: Mapping[str, Any] = {"models": models, "topics": TOPICS, "events": EVENTS, "examples": 3}
-    side = AgainstRows(str(rows), "event_id", folder=tmp_path / "work", **options)
+    side = AgainstRows(BatchSide(str(rows)), folder=tmp_path / "work", **options)
     assert not side.laid(0)
     lay_by(side, models, streamed([predictor], made_up()))
     assert side.laid(0)
-    again = AgainstRows(str(rows), "event_id", folder=tmp_path / "work", **options)
+    again = AgainstRows(BatchSide(str(rows)), folder=tmp_path / "work", **options)
     assert again.laid(0)
     with Meter() as meter:
         assert again.result([0], meter, 0.5).counts[Found.IDENTICAL] == EVENTS
