@@ -89,9 +89,10 @@ def test_a_type_that_changes_between_files_rejects_the_rows_that_do_not_fit(tmp_
 def test_a_column_that_one_file_lacks_is_named_before_anything_is_scored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pq.write_table(pa.table({"customer_id": [1], "feature": [0.5]}), tmp_path / "a.parquet")
-    pq.write_table(pa.table({"customer_id": [2], "value": [0.5]}), tmp_path / "b.parquet")
-    assert score(tmp_path / "out", tmp_path) == ExitCode.UNREADABLE
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"customer_id": [1], "feature": [0.5]}), tmp_path / "in" / "a.parquet")
+    pq.write_table(pa.table({"customer_id": [2], "value": [0.5]}), tmp_path / "in" / "b.parquet")
+    assert score(tmp_path / "out", tmp_path / "in") == ExitCode.UNREADABLE
     assert "b.parquet: the column 'feature' is missing" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
