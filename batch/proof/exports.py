@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from batch.manifest import Snapshot
 from batch.proof.plan import (
     AnswerRange,
     EventRange,
@@ -29,6 +30,7 @@ def plan_of_exports(settings: ProveSettings) -> Plan:
     found = {role: snapshot_in(folder, f"--{role}") for role, folder in exported(settings).items()}
     topics = {role: manifest.topic for role, manifest in found.items()}
     _check_snapshots(settings, topics)
+    _check_headers(settings, found[Role.DEAD_LETTERS])
     since = since_of(settings)
     events = [
         EventRange(partition=one.partition, start=one.start, end=one.end)
@@ -62,3 +64,12 @@ def _check_snapshots(settings: ProveSettings, topics: Mapping[Role, str]) -> Non
         raise InputError(
             f"{where}: {error.message}", hint="Give each option the snapshot of its own topic."
         ) from error
+
+
+def _check_headers(settings: ProveSettings, letters: Snapshot) -> None:
+    if letters.rows and "headers" not in {column.name for column in letters.columns}:
+        raise InputError(
+            f"--dead-letters {settings.dead_letters}: the snapshot holds no headers, in which a dead letter"
+            " says of which event it is",
+            hint="An earlier version of Tandem has made it: export the topic again.",
+        )

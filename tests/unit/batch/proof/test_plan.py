@@ -1,5 +1,6 @@
 """What a proof covers is fixed once: what the group has committed, and all that was said of it by then."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from batch.__main__ import main
+from batch.manifest import MANIFEST_FILE
 from batch.proof.exports import plan_of_exports
 from batch.proof.fixing import MARGIN_MS, fix
 from batch.proof.plan import AnswerRange, EventRange, Plan, Role
@@ -321,6 +323,22 @@ def test_predictions_of_batch_score_are_no_snapshot(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a snapshot of a topic") as refused:
         plan_of_exports(exports(tmp_path, events=[events(3)]))
     assert "--predictions" in str(refused.value)
+
+
+def test_dead_letters_without_headers_tell_nothing(tmp_path: Path) -> None:
+    """As snapshots of earlier versions have them; an empty one does no harm."""
+    for name, held in (("empty", []), ("full", [3])):
+        folder = tmp_path / name
+        settings = exports(folder, events=[events(6)], letters=[letters(held)] if held else [])
+        path = folder / "dead-letters" / MANIFEST_FILE
+        said = json.loads(path.read_bytes())
+        said["columns"] = [column for column in said["columns"] if column["name"] != "headers"]
+        path.write_text(json.dumps(said))
+        if held:
+            with pytest.raises(InputError, match="holds no headers"):
+                plan_of_exports(settings)
+        else:
+            assert ranges(plan_of_exports(settings)) == [(0, 0, 6, 0)]
 
 
 def test_an_answer_for_an_offset_that_no_event_had_yet_is_told_apart(
