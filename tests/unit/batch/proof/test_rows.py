@@ -1,5 +1,6 @@
 """The proof against rows of a table: each planted fault is told as what it is, and nothing else."""
 
+import errno
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batch import durable
 from batch.folder import LocalFolder
 from batch.manifest import Column, PartitionRange, Run, Snapshot, write_manifest
 from batch.proof import buckets
@@ -575,6 +577,20 @@ def test_what_was_laid_by_whole_need_not_be_laid_by_again(tmp_path: Path, predic
     assert not again.laid(0)
     with Meter() as meter, pytest.raises(InputError, match="is damaged"):
         again.result([0], meter, 0.5)
+
+
+def test_a_full_disk_is_said_in_a_sentence(
+    tmp_path: Path, against: Against, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the file, and what to do."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = write_rows(tmp_path, "csv", made_up())
+    monkeypatch.setattr(durable, "write", full)
+    with pytest.raises(InputError, match=r"0000\.arrows: cannot be written: No space left.*\nMake room"):
+        against(path)
 
 
 def test_the_digest_is_that_of_the_rows(tmp_path: Path, against: Against) -> None:
