@@ -27,6 +27,8 @@ from batch.proof.result import PartitionLedger
 #: Of the form of a certificate: another form gives other ids.
 FORM: Final = "tandem proof 1"
 _HEX: Final = 32
+# Stands for no integer, and for the length of no text.
+_NONE: Final = -1
 _OF_EVENTS: Final = ("offset", "key", "value")
 _CLASS: Final = "class"
 _OF_ANSWERS: Final = ("offset", "kind", "model", "model_sha256", "value", "reason", "bytes", "sha256")
@@ -68,11 +70,22 @@ class _ColumnDigest:
     def add(self, column: pa.ChunkedArray) -> None:
         for chunk in column.chunks:
             if pa.types.is_integer(chunk.type):
-                self.add_integers(_with_none(chunk.cast(pa.int64())))
+                self.add_integers(pc.fill_null(chunk.cast(pa.int64()), _NONE).to_numpy())
             else:
-                texts = chunk.cast(pa.large_binary())
-                self.add_integers(_with_none(pc.binary_length(texts)))
-                self._texts.update(_bytes_of(texts.drop_null()))
+                self._add_texts(chunk.cast(pa.large_binary()))
+
+    def _add_texts(self, texts: pa.LargeBinaryArray) -> None:
+        held = texts.drop_null() if texts.null_count else texts
+        if not len(held):
+            self.add_integers(np.full(len(texts), _NONE))
+            return
+        # The texts one after the other, as they lie in memory.
+        _, offsets, content = held.buffers()
+        bounds = np.frombuffer(offsets, np.int64)[held.offset : held.offset + len(held) + 1]
+        lengths = np.full(len(texts), _NONE)
+        lengths[pc.is_valid(texts).to_numpy(zero_copy_only=False)] = np.diff(bounds)
+        self.add_integers(lengths)
+        self._texts.update(memoryview(content)[int(bounds[0]) : int(bounds[-1])])
 
     def add_integers(self, integers: npt.NDArray[np.int64]) -> None:
         self._integers.update(integers.astype("<i8").tobytes())
@@ -98,17 +111,3 @@ def certificate(facts: Mapping[str, Any], ledger: Iterable[PartitionLedger]) -> 
 def _sha256(content: object) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _with_none(column: pa.Array) -> npt.NDArray[np.int64]:
-    found: npt.NDArray[np.int64] = pc.fill_null(column, -1).to_numpy(zero_copy_only=False)
-    return found
-
-
-def _bytes_of(texts: pa.LargeBinaryArray) -> memoryview:
-    """The texts of an array without nulls, one after the other as they lie in memory."""
-    if not len(texts):
-        return memoryview(b"")
-    _, offsets, content = texts.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    return memoryview(content)[int(bounds[0]) : int(bounds[-1])]
