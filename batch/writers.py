@@ -17,6 +17,8 @@ from batch.selection.partitions import shares_of
 from batch.sinks import Sink
 
 ROWS_PER_GROUP: Final = 131_072
+#: Of a snapshot, whose records may be a megabyte each.
+RECORDS_PER_GROUP: Final = 16_384
 ROWS_PER_PART: Final = 4 * ROWS_PER_GROUP
 
 
@@ -142,7 +144,7 @@ class PartitionWriter:
 
 
 class PartWriter:
-    """Writes rows to numbered files of at most so many rows; leave it through `with`.
+    """Writes the records of a snapshot to numbered files of at most so many rows; leave it through `with`.
 
     Args:
         folder: Where to write.
@@ -182,7 +184,7 @@ class PartWriter:
         while rows.num_rows:
             if self._file is None:
                 name = f"{self._stem}-{len(self.parts):05d}.{self._suffix}"
-                group_rows = min(ROWS_PER_GROUP, self._part_rows)
+                group_rows = min(RECORDS_PER_GROUP, self._part_rows)
                 self._file = FileWriter(self._folder, name, self._begin, group_rows)
                 self._open.enter_context(self._file)
             room = self._part_rows - self._file.rows

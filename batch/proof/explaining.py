@@ -69,15 +69,17 @@ class _Least:
 
     Args:
         size: How many are kept.
+        expected: Of how many about, when that is known: then hardly more are looked at than are kept.
 
     Attributes:
         bound: An event with a larger hash is none of them.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, expected: int = 0) -> None:
         self._size = size
         self._kept: list[_Sampled] = []
-        self.bound = _LAST
+        # Twice as many as are wanted fall below it, give or take a few in a hundred.
+        self.bound = _LAST if expected <= 2 * size else _LAST * 2 * size // expected
 
     def add(self, events: Iterable[_Sampled]) -> None:
         """Offers events."""
@@ -93,10 +95,14 @@ class _Least:
 
 
 class Explainer:
-    """Takes in events with their classes, and says what those of a class have in common."""
+    """Takes in events with their classes, and says what those of a class have in common.
 
-    def __init__(self) -> None:
-        self._of_all = _Least(OF_ALL)
+    Args:
+        expected: How many events there are in all partitions, about; 0 when that is not known.
+    """
+
+    def __init__(self, expected: int = 0) -> None:
+        self._of_all = _Least(OF_ALL, expected)
         self._of_class = {
             code: _Least(OF_CLASS)
             for found, code in CODES.items()

@@ -179,7 +179,7 @@ class _Judging:
         settings, evidence = self._settings, self._evidence
         covered, topics = evidence.range_of(partition), _topics(evidence)
         judge = PartitionJudge(self._models, topics, sample=settings.sample, examples=settings.examples)
-        explainer = Explainer()
+        explainer = Explainer(evidence.records)
         laid = None if self._rows is None else self._rows.lay(partition)
         for window in evidence.windows(partition):
             judged = judge.judge(window)

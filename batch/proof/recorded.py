@@ -14,7 +14,7 @@ from shared.errors import InputError
 from shared.files import read_file
 from shared.storage import LocalFile
 
-_BATCH_ROWS: Final = 65_536
+_BATCH_ROWS: Final = 8_192
 _HINT: Final = "It was changed or cut short: copy the whole folder again, or export the topic again."
 
 

@@ -1,5 +1,6 @@
 """What a prediction says of itself, and a dead letter of its event: as answers, without reading all of it."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -12,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.proof.answers import ANSWERS, LETTER, PREDICTION
-from shared.dead_letters import Told, told_by
+from shared.dead_letters import LeftOut, Told, told_by
 from shared.replay_log import Replayed, Standing
 
 _POSITION: Final = re.compile(r"([^/]+)/(0|[1-9][0-9]{0,8})/(0|[1-9][0-9]{0,17})")
+# A letter's value may be a megabyte; of a longer one than this its digest is kept.
+_LONG: Final = 4096
 _OFFSET: Final = "^(0|[1-9][0-9]{0,17})$"
 
 
@@ -169,10 +172,14 @@ class Reading:
             if self._counts(read, batch, row, one):
                 rows.append(row)
                 told.append(one)
-        left_out = [one.left_out for one in told]
+        letters = batch.take(pa.array(rows, pa.int64()))
+        values = letters.column("value").to_pylist()
+        left_out = [one.left_out or _shortened(value) for one, value in zip(told, values, strict=True)]
+        kept = [value if one is None else None for value, one in zip(values, left_out, strict=True)]
         read.answers = self._table(
-            batch.take(pa.array(rows, pa.int64())),
+            letters,
             LETTER,
+            value=kept,
             partition=[one.origin.partition for one in told],
             offset=[one.origin.offset for one in told],
             model=[one.model for one in told],
@@ -203,18 +210,25 @@ class Reading:
         """Rows of ANSWERS; columns that are not given are null."""
         count = batch.num_rows
         given = {
-            **columns,
             "kind": np.full(count, kind, np.int8),
             "at_partition": np.full(count, self.at_partition, np.int32),
             "at_offset": batch.column("offset"),
             "timestamp": batch.column("timestamp").cast(pa.int64()),
             "value": batch.column("value"),
+            **columns,
         }
         arrays = [
             _as_array(given[field.name], field.type) if field.name in given else pa.nulls(count, field.type)
             for field in ANSWERS
         ]
         return pa.Table.from_arrays(arrays, schema=ANSWERS)
+
+
+def _shortened(value: bytes | None) -> LeftOut | None:
+    """What stands for a letter's long value, as for one that goes without it: what it is of shows as well."""
+    if value is None or len(value) <= _LONG:
+        return None
+    return LeftOut(len(value), hashlib.sha256(value).hexdigest())
 
 
 def _as_array(values: Any, kind: pa.DataType) -> pa.Array:

@@ -6,7 +6,7 @@ from typing import Final
 import pyarrow as pa
 
 #: Offsets of a window: as many events are in memory at once.
-WINDOW_OFFSETS: Final = 65_536
+WINDOW_OFFSETS: Final = 16_384
 
 
 def window_of(offset: int) -> int:
