@@ -20,6 +20,9 @@ from shared.visible import visible
 
 #: The topics of answers, in the order in which they are read.
 TELLING: Final = (Role.PREDICTIONS, Role.DEAD_LETTERS)
+# A prediction is short; a dead letter may hold an event of a megabyte.
+_PREDICTIONS_AT_ONCE: Final = 8_192
+_LETTERS_AT_ONCE: Final = 256
 #: Takes how many rows are new, of what, and how much of a step is done.
 Tell: TypeAlias = Callable[[int, str, float], None]
 #: By role and partition, the books.
@@ -83,6 +86,7 @@ class _Reading:
         letters = role is Role.DEAD_LETTERS
         self._read: Callable[[pa.RecordBatch], Read] = reading.letters if letters else reading.predictions
         self._columns = ["offset", "timestamp", "value", *(["headers"] if letters else [])]
+        self._rows_at_once = _LETTERS_AT_ONCE if letters else _PREDICTIONS_AT_ONCE
         self._starts, self._ends, self._unwritten = _bounds(plan.events)
 
     def into(self, folder: LocalFolder, tell: Tell) -> Books:
@@ -97,7 +101,7 @@ class _Reading:
         records = elsewhere = foreign = 0
         first: int | None = None
         first_foreign: str | None = None
-        for batch in ahead(self._recorded.read(self._columns)):
+        for batch in ahead(self._recorded.read(self._columns, self._rows_at_once)):
             read = self._read(batch)
             spill.add(self._covered(read.answers, outside, beyond))
             replayed += read.replayed
@@ -120,6 +124,8 @@ class _Reading:
             first=first,
         )
         write_books(folder, books)
+        # Arrow keeps what it has freed for itself, as much as the largest partition took.
+        pa.default_memory_pool().release_unused()
         return books
 
     def _covered(self, answers: pa.Table, outside: Counter[int], beyond: Counter[int]) -> pa.Table:

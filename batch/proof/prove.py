@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 from pydantic import ValidationError
 
 from batch.folder import LocalFolder
@@ -195,6 +196,8 @@ class _Judging:
             if laid is not None:
                 laid.add(judged)
             self._tell(len(judged.codes))
+            # Arrow keeps what it has freed for itself.
+            pa.default_memory_pool().release_unused()
         if laid is not None:
             laid.end()
         tally = judge.tally(

@@ -38,11 +38,12 @@ class Recorded:
         self._parts = [part for part in manifest.parts if part.partition == partition]
         self.topic, self.partition, self.rows = manifest.topic, partition, self._range.rows
 
-    def read(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def read(self, columns: Sequence[str], rows_at_once: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """The records by offset, in batches of a bounded size.
 
         Args:
             columns: Names of RECORD_SCHEMA, without `topic`; `headers` are null in a snapshot that has none.
+            rows_at_once: The most records of a batch.
 
         Raises:
             InputError: A file is not the one that the manifest lists, or holds other records.
@@ -54,7 +55,7 @@ class Recorded:
             file, rows = LocalFile(self._folder / part.file), 0
             if _digest(self._folder / part.file) != part.sha256:
                 raise InputError(f"{file}: its bytes are not those that the manifest lists", hint=_HINT)
-            for chunk in read_file(file, columns=names, required=required, batch_rows=_BATCH_ROWS):
+            for chunk in read_file(file, columns=names, required=required, batch_rows=rows_at_once):
                 batch: Any = chunk.batch
                 if batch is None or not batch.num_rows:
                     continue
