@@ -21,6 +21,19 @@ _ALWAYS = (
     Found.IDENTICAL,
     Found.REJECTED_ALIKE,
 )
+# How a sentence says of events that they are of a class.
+_WRONG = {
+    Found.MISSING: "missing",
+    Found.DUPLICATED: "duplicated",
+    Found.UNKNOWN_MODEL: "by an unknown model",
+    Found.NO_ROW: "without a row",
+    Found.OTHER_INPUT: "from another input",
+    Found.REJECTED_ON_ONE: "rejected on one side",
+    Found.REJECTED_OTHERWISE: "rejected for another reason",
+    Found.OTHER_DECISION: "with another decision",
+    Found.OTHER_BITS: "with other bits",
+    Found.OUT_OF_ORDER: "out of order",
+}
 
 
 def show(proof: Proof, console: Console | None = None) -> None:
@@ -56,9 +69,7 @@ def verdict(proof: Proof) -> str:
         told = f"{compared:,} of {proof.events:,}" if compared < proof.events else f"{proof.events:,}"
         return f"Identical and conserved: {told} events, to the bit, on both paths."
     wrong = [
-        f"{count:,} {found.replace('_', ' ')}"
-        for found, count in proof.counts.items()
-        if count and found not in (*AGREEING, Found.NOT_SAMPLED)
+        f"{count:,} {_WRONG[found]}" for found, count in proof.counts.items() if count and found in _WRONG
     ]
     if strays := sum(ledger.of_no_event for ledger in proof.ledger):
         wrong.append(f"{strays:,} {'answer' if strays == 1 else 'answers'} of no event")
