@@ -15,6 +15,7 @@ from batch.model.importing.command import ImportSettings
 from batch.model.listing import ListSettings
 from batch.model.show import ShowSettings
 from batch.model.validate import ValidateSettings
+from batch.proof.settings import ProveSettings
 from batch.replaying.settings import ReplaySettings as HistorySettings
 from batch.retry import RetrySettings
 from batch.score import ScoreSettings
@@ -54,6 +55,7 @@ COMMANDS: dict[str, type[CommandSettings]] = {
     "batch drift": DriftSettings,
     "batch export": ExportSettings,
     "batch compare": CompareSettings,
+    "batch prove": ProveSettings,
     "batch replay": HistorySettings,
     "batch advise": AdviseSettings,
     "batch model import": ImportSettings,
