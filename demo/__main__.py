@@ -22,6 +22,7 @@ from shared.kafka.connection import KafkaSettings
 from shared.kafka.topics import TopicSpec, create_topics
 from shared.settings import CommandSettings, load
 
+_MODEL: Final = ("--model", "models/churn")
 _TOPICS: Final = Topics("customers", "predictions", "dead-letters", "tandem")
 # An event of 10 MB must fit; the consumer makes its own topics to match.
 _INPUT: Final = TopicSpec(6, configs={"max.message.bytes": str(12 << 20)})
@@ -97,7 +98,7 @@ def _demo(arguments: Sequence[str], folder: Path, console: Console) -> bool:
         bad = ("--bad-ratio", str(_BAD_RATIO), "--seed", "1")
         commands.run("producer", "--count", str(settings.events), *customers, *bad)
         stack.enter_context(
-            commands.running("consumer", "consumer", "--model", "models/churn", "--create-topics")
+            commands.running("consumer", "consumer", *_MODEL, "--create-topics", "--sentinel", "0.01")
         )
         return give_verdict(commands, kafka, _TOPICS, folder, settings.report.resolve(), console)
 

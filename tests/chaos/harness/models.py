@@ -18,6 +18,9 @@ class Models:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        #: All versions so far.
+        self.made = folder / "versions"
+        self.made.mkdir()
         self.current = folder / "current"
         #: By `name@version`.
         self.thresholds: dict[str, float] = {}
@@ -27,7 +30,7 @@ class Models:
         """Makes the next version and lets the link point to it, in one step."""
         version = len(self.thresholds) + 1
         threshold = _THRESHOLDS[version % len(_THRESHOLDS)]
-        made = self._folder / f"version-{version}"
+        made = self.made / f"version-{version}"
         threshold_model(made, version=str(version), threshold=threshold)
         link = self._folder / "next"
         link.symlink_to(made)

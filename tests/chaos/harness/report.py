@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tests.chaos.harness.plan import Step
-from tests.chaos.harness.run import Outcome
+from tests.chaos.harness.run import EXACTLY_ONCE, Outcome
 from tests.chaos.harness.service import by_step, longest, pauses, pauses_of_partitions
 from tests.chaos.harness.verify import Fault
 
@@ -19,6 +19,8 @@ def failures(outcome: Outcome) -> list[str]:
         broken = verdict.broken
         if broken:
             found.append(f"{verdict.guarantee}: {len(broken)} faults, the first: {broken[0]}")
+        if verdict.unproved or (verdict.guarantee == EXACTLY_ONCE and not verdict.holds):
+            found.append(f"{verdict.guarantee}: the proof does not hold: {verdict.unproved or 'the books'}")
         if verdict.drained is None:
             found.append(f"{verdict.guarantee}: events were left when the time was over")
         if any(code != 0 for code in verdict.exit_codes):
@@ -42,6 +44,10 @@ def _rows(outcome: Outcome) -> Iterator[tuple[str, list[str]]]:
     yield "rejected", [_number(verdict.findings.rejected) for verdict in verdicts]
     for fault in Fault:
         yield str(fault), [_number(verdict.findings.counts[fault]) for verdict in verdicts]
+    yield (
+        "proved identical, rejected alike",
+        [_number(verdict.proved["identical"] + verdict.proved["rejected_alike"]) for verdict in verdicts],
+    )
     yield "models that scored", [str(len(verdict.findings.models)) for verdict in verdicts]
     yield "worker processes started", [str(verdict.starts) for verdict in verdicts]
     yield "supervisors that gave up", [str(len(verdict.restarts)) for verdict in verdicts]

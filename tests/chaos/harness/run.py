@@ -5,7 +5,7 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from tests.chaos.harness.verify import (
     verify,
 )
 from tests.support.broker import OwnBroker, free_port, own_broker, unique
-from tests.support.commands import ROOT, environment
+from tests.support.commands import ROOT, command, environment
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,10 @@ _START_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
 _TICK: Final = 0.05
+_PROVE_SECONDS: Final = 120.0
+_PROVED: Final = frozenset({"identical", "rejected_alike"})
+#: What is done again stands there again, behind its successors.
+_PROVED_AT_LEAST_ONCE: Final = frozenset({"duplicated", "out_of_order"})
 
 
 class RunError(Exception):
@@ -85,6 +89,8 @@ class Verdict:
         fenced: What the consumers said when they lost what they held.
         zombies: Stopped workers that went on, and those of them that said they were refused or ended.
         exit_codes: Of the supervisor and of members that still ran at the end; None for one that did not end.
+        proved: What `python -m batch prove` says of the same topics: events by class.
+        holds: Whether it says that all is identical and conserved.
     """
 
     guarantee: str
@@ -96,12 +102,21 @@ class Verdict:
     zombies: int
     fenced: int
     exit_codes: Sequence[int | None]
+    proved: Mapping[str, int]
+    holds: bool
 
     @property
     def broken(self) -> list[Finding]:
         """What breaks the deployment's own guarantee."""
         exact = self.guarantee == EXACTLY_ONCE
         return self.findings.broken(frozenset() if exact else ALLOWED_AT_LEAST_ONCE)
+
+    @property
+    def unproved(self) -> dict[str, int]:
+        """The classes of the proof that break the guarantee."""
+        exact = self.guarantee == EXACTLY_ONCE
+        allowed = _PROVED if exact else _PROVED | _PROVED_AT_LEAST_ONCE
+        return {name: count for name, count in self.proved.items() if count and name not in allowed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +321,7 @@ class Run:
         predictions, letters = self._topics.read(names.predictions), self._topics.read(names.letters)
         thresholds = self._models.thresholds
         findings = verify(Contents(self._source, events, predictions, letters, thresholds))
+        proof = self._proof(names)
         zombies = [zombie for zombie in self._scene.zombies if zombie.guarantee == names.guarantee]
         return Verdict(
             guarantee=names.guarantee,
@@ -317,7 +333,29 @@ class Run:
             zombies=len(zombies),
             fenced=sum(deployment.was_refused(zombie.worker, zombie.woken) for zombie in zombies),
             exit_codes=codes,
+            proved=proof["counts"],
+            holds=proof["holds"],
         )
+
+    def _proof(self, names: Names) -> dict[str, Any]:
+        """What the product itself proves of the same topics, by all versions of the model."""
+        topics = ("--input-topic", self._source, "--output-topic", names.predictions)
+        more = ("--dead-letter-topic", names.letters, "--group", names.group)
+        where = ("--bootstrap-servers", self._scene.broker.address)
+        done = command(
+            "batch",
+            "prove",
+            *where,
+            *topics,
+            *more,
+            "--model",
+            self._models.made,
+            "--json",
+            timeout=_PROVE_SECONDS,
+        )
+        if done.code not in {0, 1}:
+            raise RunError(f"the proof of {names.group} could not be made: {done.errors}")
+        return dict(json.loads(done.output))
 
     def _answered(self, names: Names, findings: Findings, events: Sequence[Record]) -> list[Answered]:
         """When each answer was first seen; one that was written again counts once."""
