@@ -21,6 +21,7 @@ from shared.errors import ExitCode
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogSettings
 from shared.settings import CommandSettings, load
+from shared.wording import counted
 
 _DEFAULT_KEY: Final = "customer_id"
 
@@ -178,7 +179,7 @@ def _verdict(comparison: Comparison) -> Text:
         (comparison.stream, comparison.batch), comparison.predictions, comparison.rejections, strict=True
     )
     held = ", ".join(
-        f"{name} holds {_counted(scored, 'prediction')} and {_counted(rejected, 'rejection')}"
+        f"{name} holds {counted(scored, 'prediction')} and {counted(rejected, 'rejection')}"
         for name, scored, rejected in sides
     )
     if comparison.agrees:
@@ -187,10 +188,6 @@ def _verdict(comparison: Comparison) -> Text:
     if not comparison.total:
         return Text(f"There is nothing to compare: {held}.", style="red")
     told = comparison.explained_differently
-    otherwise = f"; {_counted(told, 'prediction')} with other contributions" if told else ""
+    otherwise = f"; {counted(told, 'prediction')} with other contributions" if told else ""
     apart = f"; scores differ by up to {comparison.largest_difference:g}" if comparison.largest_ulps else ""
     return Text(f"Not identical: {held}{apart}{otherwise}.", style="red")
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

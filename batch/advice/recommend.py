@@ -6,6 +6,7 @@ from typing import Final
 
 from batch.advice.result import CadenceResult
 from shared.durations import told
+from shared.wording import counted
 
 #: The name of the cadence that is none.
 REAL_TIME: Final = "real time"
@@ -73,7 +74,8 @@ def reasons(facts: Facts) -> list[str]:
     """The figures behind it, a sentence each."""
     each = facts.events / facts.customers
     recorded = (
-        f"{facts.events:,} events of {facts.customers:,} customers in {told(facts.seconds)}:"
+        f"{counted(facts.events, 'event')} of {counted(facts.customers, 'customer')}"
+        f" in {told(facts.seconds)}:"
         f" {figure(facts.per_day)} events a day, {figure(each)} of each customer."
     )
     found = [recorded, _of_changes(facts)]

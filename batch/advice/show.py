@@ -8,6 +8,7 @@ from batch.advice.recommend import figure, percent
 from batch.advice.result import Advice, CadenceResult
 from batch.proof.result import Histogram
 from shared.durations import told
+from shared.wording import counted
 
 # The longest line of the table, in characters.
 _WIDEST = 1_000
@@ -21,7 +22,8 @@ def show(advice: Advice, console: Console | None = None) -> None:
         console: Where to; standard output unless given.
     """
     console = console or Console(highlight=False)
-    about = f"{advice.source}: {advice.events:,} events of {advice.customers:,} customers, {advice.model}"
+    history = f"{counted(advice.events, 'event')} of {counted(advice.customers, 'customer')}"
+    about = f"{advice.source}: {history}, {advice.model}"
     console.print(Text(about, style="dim"), soft_wrap=True)
     table = _table(advice)
     # Cut off by nothing: where lines are too long for the terminal, that wraps them.

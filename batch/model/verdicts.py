@@ -10,6 +10,7 @@ from rich.text import Text
 
 from shared.models.certificate import CERTIFICATE_FILE, MEANINGS, PAGE_FILE, Certificate, Combination, Trial
 from shared.models.directory import MODEL_FILE
+from shared.wording import counted
 
 _AXES: Final = {"threads": "on {} threads", "size": "in batches of {}", "order": "{}", "route": "from {}"}
 COLORS: Final = {"bit-stable": "green", "row-by-row": "yellow", "refused": "red"}
@@ -79,11 +80,6 @@ def cell_of(found: Combination) -> list[str]:
     if found.flipped:
         told.append(f"{found.flipped:,} flipped")
     return told or ["identical"]
-
-
-def counted(count: int, word: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def lines_of(trial: Trial) -> Iterator[tuple[tuple[str, str, int], list[Combination]]]:

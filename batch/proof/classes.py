@@ -29,9 +29,9 @@ class Found(StrEnum):
 #: Each class with what it means, in the order in which it is looked for.
 CLASSES: Final[dict[Found, str]] = {
     Found.MISSING: "neither a prediction nor a dead letter",
-    Found.DUPLICATED: "more than one answer; with --rows, more than one event or row of its id",
+    Found.DUPLICATED: "more than one answer, or row of its id",
     Found.UNKNOWN_MODEL: "scored by a model that is not at hand",
-    Found.NO_ROW: "with --rows, no row has its id",
+    Found.NO_ROW: "no row has its id",
     Found.OTHER_INPUT: "the answer was made from another input",
     Found.REJECTED_ON_ONE: "scored by one path, rejected by the other",
     Found.REJECTED_OTHERWISE: "rejected by both, for different reasons",

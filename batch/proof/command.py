@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     logs.set_up(settings.log_format, settings.log_level)
     begin = time.monotonic()
     models = Models.load(settings.model)
-    with work_folder(settings) as work, Meter("events") as meter:
+    with work_folder(settings) as work, Meter("records") as meter:
         proof = prove(settings, models, work, meter)
         advice = _advice(settings, models, proof, work, meter) if settings.advise else None
     if settings.report is not None:

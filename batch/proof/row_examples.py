@@ -12,6 +12,7 @@ from batch.proof.judged import FALSE, REJECTED, TRUE
 from batch.proof.result import Answer, Example
 from batch.proof.row_pairs import Codes, Events, Pairs
 from shared.visible import visible
+from shared.wording import counted
 
 #: So many bytes of an event are told.
 _MOST_BYTES: Final = 2000
@@ -87,12 +88,8 @@ class RowExamples:
         known_by = f"the {self._on} {text_of(event['id'])}"
         if not events.rows[row]:
             return f"no row has {known_by}"
-        counted = _counted(events.same_id[row], "event"), _counted(events.rows[row], "row")
-        return f"{' and '.join(counted)} have {known_by}"
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+        told = counted(events.same_id[row], "event"), counted(events.rows[row], "row")
+        return f"{' and '.join(told)} have {known_by}"
 
 
 def _stream_answer(event: Mapping[str, Any]) -> Answer:

@@ -9,6 +9,7 @@ from rich.text import Text
 from batch.proof.classes import AGREEING, CLASSES, Found
 from batch.proof.result import Answer, Example, Explaining, FeatureParity, Proof
 from shared.visible import visible
+from shared.wording import counted
 
 # So much of an event is shown of an example.
 _EVENT_WIDTH = 200
@@ -71,8 +72,12 @@ def verdict(proof: Proof) -> str:
     wrong = [
         f"{count:,} {_WRONG[found]}" for found, count in proof.counts.items() if count and found in _WRONG
     ]
+    if proof.foreign:
+        wrong.append(f"{counted(proof.foreign, 'record')} of strangers")
+    if proof.rows_without_event:
+        wrong.append(f"{counted(proof.rows_without_event, 'row')} without an event")
     if strays := sum(ledger.of_no_event for ledger in proof.ledger):
-        wrong.append(f"{strays:,} {'answer' if strays == 1 else 'answers'} of no event")
+        wrong.append(f"{counted(strays, 'answer')} of no event")
     if not wrong:
         wrong = ["no event was compared" if not proof.identical else "the books do not close"]
     return f"Not proved: {', '.join(wrong)}, of {proof.events:,} events."
@@ -102,7 +107,7 @@ def _example(example: Example) -> Table:
     table.add_column(overflow="fold")
     table.add_row("", Text(visible(example.detail)))
     if example.event is not None:
-        table.add_row("event", Text(visible(example.event[:_EVENT_WIDTH])))
+        table.add_row("event", Text(visible(example.event, _EVENT_WIDTH)))
     for answer in example.stream:
         table.add_row("stream", Text(visible(_answer(answer))))
     if example.batch is not None:
@@ -160,9 +165,11 @@ def _lines(proof: Proof) -> Iterator[str]:
         f"{closed} of {len(proof.ledger)} partitions close: {proof.events:,} events,"
         f" {predictions:,} predictions, {letters:,} dead letters."
     )
+    if proof.pending:
+        yield f"{proof.pending:,} offsets behind them were not committed yet: they are not part of the proof."
     for model in proof.models:
-        known = "" if model.known else ", which is not at hand: name its directory with --model"
-        yield f"Scored by {model.id} {model.sha256}: {model.predictions:,} events{known}."
+        known = "" if model.known else ", which is not at hand (name its directory with --model)"
+        yield f"Scored by {model.id} {model.sha256}{known}: {counted(model.predictions, 'event')}."
     if proof.latency is not None:
         yield (
             f"Answered {_seconds(proof.latency.p50)} after the event's timestamp (median),"

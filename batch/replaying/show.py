@@ -8,6 +8,7 @@ from rich.text import Text
 
 from batch.replaying.result import Affected, Flips, Replay
 from shared.visible import visible
+from shared.wording import counted
 
 # The longest line of a table, in characters.
 _WIDEST: Final = 1_000
@@ -66,8 +67,8 @@ def verdict(replay: Replay) -> Text:
     if not total.flipped:
         return Text(f"No decision of {total.events:,} flips.", style="green")
     return Text(
-        f"{total.flipped:,} of {total.events:,} decisions {'flips' if total.flipped == 1 else 'flip'}"
-        f" ({_share(total.share)}): {total.raised:,} become true, {total.lowered:,} become false.",
+        f"{total.flipped:,} of {counted(total.events, 'decision')}"
+        f" {'flips' if total.flipped == 1 else 'flip'} ({_share(total.share)}): {total.raised:,} become true, {total.lowered:,} become false.",
         style="yellow",
     )
 
