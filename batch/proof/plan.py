@@ -11,9 +11,11 @@ from pydantic import Field
 from batch.manifest import MANIFEST_FILE
 from batch.proof.result import Frozen
 from batch.proof.settings import ProveSettings
+from batch.proof.window import WINDOW_OFFSETS
 from shared.errors import ConfigurationError, InputError
 from shared.moments import moment, shown_time
 from shared.replay_log import log_topic
+from shared.version import tandem_version
 
 
 class Role(StrEnum):
@@ -116,6 +118,7 @@ def settings_of_plan(settings: ProveSettings) -> dict[str, str]:
             "--replay-topic": log_topic(settings.dead_letter_topic, settings.replay_topic),
             "--group": settings.group,
         }
+    told |= {"version of Tandem": tandem_version(), "size of windows": str(WINDOW_OFFSETS)}
     return told | ({} if settings.since is None else {"--since": settings.since})
 
 

@@ -19,12 +19,16 @@ from batch.proof.result import Frozen, Proof
 from batch.proof.rows import AgainstRows, BatchSide, RowsResult
 from batch.proof.settings import ProveSettings
 from batch.proof.tally import Facts, Tally, proof_of
+from batch.report.document import Environment
 from shared.errors import InputError
+from shared.ledger import LedgerError
 from shared.progress import Meter
 from shared.stores.address import shown_address
 
 #: The folder of what was found, a file for each partition.
 _FOUND: Final = "found"
+# Hexadecimal digits that tell judgings apart.
+_DIGITS: Final = 16
 #: The folder in which events and rows are laid by, to be joined.
 _ROWS: Final = "rows"
 # What the meter shows when all is gathered: about as much of the time as judging takes.
@@ -71,13 +75,16 @@ def prove(settings: ProveSettings, models: Models, work: Path, meter: Meter) -> 
     judging = _Judging(settings, models, evidence, folder, meter, rows)
     found = [judging.partition(partition) for partition in evidence.partitions]
     beside = None if rows is None else rows.result(evidence.partitions, meter, _JUDGED)
+    events = sum(one.tally.ledger.events for one in found)
+    if beside is not None and sum(beside.counts.values()) != events:
+        raise LedgerError(f"{sum(beside.counts.values())} of {events} events were laid beside the rows.")
     proof = proof_of(
         [one.tally for one in found],
         models,
         Facts(
             _topics(evidence),
             sample=settings.sample,
-            rows=None if beside is None else f"{beside.digest} by {settings.on}",
+            rows=None if beside is None else _certified(settings, beside),
             pending=evidence.plan.pending,
             foreign=sum(evidence.foreign.values()),
             examples=settings.examples,
@@ -95,10 +102,22 @@ def _against(
         BatchSide(settings.rows or "", settings.on, settings.delimiter),
         models=models,
         topics=topics,
-        folder=work / _ROWS / settings.on,
+        # What was laid by of events that were judged otherwise is of no use.
+        folder=work / _ROWS / _judged_by(settings, models)[:_DIGITS] / settings.on,
         events=events,
         examples=settings.examples,
     )
+
+
+def _certified(settings: ProveSettings, beside: RowsResult) -> dict[str, Any]:
+    """What the certificate says of the rows, and of what was found beside them."""
+    return {
+        "digest": beside.digest,
+        "on": settings.on,
+        "delimiter": settings.delimiter,
+        "counts": {str(found): count for found, count in beside.counts.items()},
+        "without_event": beside.rows_without_event,
+    }
 
 
 def _explained(found: Sequence[Found]) -> dict[str, Any]:
@@ -225,5 +244,6 @@ def _judged_by(settings: ProveSettings, models: Models) -> str:
         "models": sorted([model.id, model.sha256] for model in models),
         "sample": settings.sample,
         "examples": settings.examples,
+        "libraries": Environment.this().libraries,
     }
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -109,7 +110,7 @@ class Facts:
     Attributes:
         topics: By role (events, predictions, dead-letters) the topic.
         sample: The share of events that was scored.
-        rows: The batch side, when it is not the topic's own events.
+        rows: What the certificate is to hold of the batch side, when it is not the topic's own events.
         pending: Events that the proof leaves out, since they were not committed.
         foreign: Records on the topics of answers that are none.
         examples: The most examples of a class.
@@ -118,7 +119,7 @@ class Facts:
 
     topics: Mapping[str, str]
     sample: float = 1.0
-    rows: str | None = None
+    rows: Mapping[str, Any] | None = None
     pending: int = 0
     foreign: int = 0
     examples: int = 3
@@ -146,12 +147,12 @@ def proof_of(tallies: Sequence[Tally], models: Models, facts: Facts) -> Proof:
         "topic": facts.topics["events"],
         "models": [[one.id, _full_digest(one, models), one.predictions] for one in proved],
         "sample": facts.sample,
+        "foreign": facts.foreign,
         "rows": facts.rows,
     }
     scored, seconds = sum(tally.scored for tally in tallies), sum(tally.seconds for tally in tallies)
     return Proof(
         topics=dict(facts.topics),
-        rows=facts.rows,
         certificate=certificate(certified, ledger),
         counts={found: counts[found] for found in CLASSES},
         ledger=ledger,

@@ -94,7 +94,7 @@ def test_the_same_number_of_other_events_out_of_order_changes_it(recording: Reco
     [
         Facts({**TOPICS, "events": "others"}),
         Facts(TOPICS, sample=0.5),
-        Facts(TOPICS, rows="table.parquet"),
+        Facts(TOPICS, rows={"digest": "of a table"}),
     ],
 )
 def test_what_was_proved_is_part_of_it(honest: Recorded, models: Models, facts: Facts) -> None:

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from batch.__main__ import main as batch
-from batch.proof import command
+from batch.manifest import Snapshot, read_manifest
+from batch.proof import command, plan
 from batch.proof import prove as proving
 from batch.proof.classes import Found
 from batch.proof.judge import PartitionJudge
@@ -19,6 +20,7 @@ from batch.proof.result import Proof
 from batch.proof.settings import ProveSettings
 from batch.proof.show import show, verdict
 from consumer.scoring import StreamScorer
+from shared.files import read_file
 from shared.kafka.columns import NewRecords, RecordColumns
 from shared.predict import Predictor
 from tests.support.evidence import EVENTS, LETTERS, PREDICTIONS, records, write_snapshot
@@ -165,6 +167,59 @@ def test_rows_without_an_event_break_the_proof(prove: Prove, folder: Path) -> No
     assert said["counts"]["duplicated"] == PARTITIONS * (EVENTS_EACH - 2)
     assert said["rows_without_event"] == 1
     assert not said["conserved"]
+
+
+def test_events_that_were_laid_by_otherwise_are_not_laid_beside_rows(prove: Prove, folder: Path) -> None:
+    """Whatever was asked in between, the answer and its certificate are those of a proof of its own."""
+    rows = folder / "rows.csv"
+    lines = [f"{row},{row / 60}" for row in range(EVENTS_EACH) if row % 20 != 7]
+    rows.write_text("\n".join(["customer_id,feature", *lines]) + "\n")
+    beside = ("--rows", rows, "--on", "customer_id")
+    _, whole = prove(*beside)
+    work = ("--work-folder", folder / "work")
+    assert prove(*work, *beside, "--sample", "0.1")[1]["counts"]["not_sampled"] > 0
+    prove(*work, "--resume")
+    code, said = prove(*work, "--resume", *beside)
+    assert code == 1
+    assert said["counts"] == whole["counts"]
+    assert said["certificate"] == whole["certificate"]
+
+
+def test_the_certificate_tells_a_proof_that_failed_from_one_that_holds(prove: Prove, folder: Path) -> None:
+    """A record of strangers, or rows of other customers, change no book and yet the certificate."""
+    _, honest = prove()
+    manifest = read_manifest(folder / "p")
+    assert isinstance(manifest, Snapshot)
+    part = read_file(folder / "p" / manifest.parts[0].file)
+    values = [value.as_py() for chunk in part for value in chunk.batch.column("value")]  # type: ignore[union-attr]
+    other = next(iter(read_file(folder / "p" / manifest.parts[1].file))).batch
+    assert other is not None
+    strangers = [
+        records(PREDICTIONS, [*values, b"stranger"], 0),
+        records(PREDICTIONS, other.column("value").to_pylist(), 1),
+    ]
+    write_snapshot(folder / "strange", PREDICTIONS, [keyed(one) for one in strangers])
+    code, said = prove("--predictions", folder / "strange")
+    assert (code, said["foreign"], said["counts"]) == (1, 1, honest["counts"])
+    assert said["certificate"] != honest["certificate"]
+
+
+def keyed(columns: RecordColumns) -> RecordColumns:
+    """The same records under the keys of the events that they are of."""
+    said = [json.loads(value or b"") if (value or b"").startswith(b"{") else {} for value in columns.values]
+    columns.keys = [str(one["customer_id"]).encode() if one else None for one in said]
+    return columns
+
+
+def test_a_folder_of_another_version_is_not_gone_on_in(
+    prove: Prove, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = ("--work-folder", folder / "work")
+    assert prove(*work)[0] == 0
+    monkeypatch.setattr(plan, "tandem_version", lambda: "0.0.1")
+    code, said = prove(*work, "--resume")
+    assert code == 3
+    assert "had another version of Tandem" in said["error"]
 
 
 @pytest.mark.parametrize(
