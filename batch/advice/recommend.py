@@ -63,7 +63,8 @@ def recommendation(facts: Facts) -> str:
             f" {percent(freshest.stale_share)} of uses with another decision or none, and"
             f" {percent(facts.tolerated)} is tolerated."
         )
-    cheapest = min(batches, key=lambda cadence: cadence.billed_seconds_per_day)
+    enough = [cadence for cadence in batches if cadence.stale_share <= facts.tolerated]
+    cheapest = min(enough, key=lambda cadence: cadence.billed_seconds_per_day)
     return (
         f"Score in real time: no batch that is tolerated costs less than its {cost}"
         f" ({cheapest.name} {figure(cheapest.billed_seconds_per_day)})."

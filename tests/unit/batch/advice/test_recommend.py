@@ -79,6 +79,13 @@ def test_real_time_is_recommended_where_it_costs_least() -> None:
     )
 
 
+def test_real_time_is_compared_with_the_cheapest_batch_that_is_tolerated() -> None:
+    shared = cadence(REAL_TIME, 0, reserved_seconds_per_day=0.0)
+    facts = replace(FACTS, cadences=[shared, HOUR, NIGHT])
+    assert NIGHT.billed_seconds_per_day < shared.billed_seconds_per_day
+    assert recommendation(facts).endswith("(hourly 24).")
+
+
 def test_a_recording_too_short_for_any_batch_is_said_to_be_that() -> None:
     facts = replace(FACTS, cadences=[STREAM], seconds=12.0)
     assert recommendation(facts).startswith("Score in real time, for now: a recording of 12 s is too short")
