@@ -8,7 +8,16 @@ from typing import Final
 from batch.advice.cadences import History, changes_since, observe
 from batch.advice.costs import STREAM_SECONDS, Start, batch_seconds, events_in, start_of_run, stream_seconds
 from batch.advice.latency import Written, latency_of
-from batch.advice.recommend import REAL_TIME, Facts, choose, figure, percent, reasons, recommendation
+from batch.advice.recommend import (
+    REAL_TIME,
+    Facts,
+    LeftOut,
+    choose,
+    figure,
+    percent,
+    reasons,
+    recommendation,
+)
 from batch.advice.recording import SAMPLED, Recorded, record
 from batch.advice.result import Advice, CadenceResult
 from batch.advice.runs import Daily, Every, Runs
@@ -98,7 +107,7 @@ class _Comparison:
         self._per_day = recorded.read * _DAY / max(1.0, self._seconds)
         warm_up = self._seconds / 2 if self._wishes.warm_up is None else self._wishes.warm_up
         self._since = self._first + round(warm_up * _UNIT)
-        self._left_out: list[str] = []
+        self._left_out: list[LeftOut] = []
 
     def advice(self) -> Advice:
         """Compares them."""
@@ -114,6 +123,7 @@ class _Comparison:
             per_day=self._per_day,
             changes=changes_since(history, self._since)[0],
             measured=self._latency is not None,
+            left_out=self._left_out,
         )
         return Advice(
             source=self._question.name,
@@ -143,19 +153,20 @@ class _Comparison:
         count = runs.count(self._first, self._last)
         if count < _FEWEST_RUNS:
             few = "no run" if not count else "one run"
-            self._leave_out(
-                name, f"{told(self._seconds)} of recorded events hold {few} of it; two are needed"
-            )
+            why = f"{told(self._seconds)} of recorded events hold {few} of it; two are needed"
+            self._left_out.append(LeftOut(name, why, too_short=True))
             return None
         period = runs.period / _UNIT
         each, rows = self._cost_of(period)
         takes = start.seconds + rows * each if self._wishes.run_seconds is None else self._wishes.run_seconds
         if takes > period:
-            self._leave_out(name, f"a run takes {told(takes)}, and the next would begin before it has ended")
+            why = f"a run takes {told(takes)}, and the next would begin before it has ended"
+            self._left_out.append(LeftOut(name, why))
             return None
         seen = observe(self._recorded.history, runs, round(takes * _UNIT), self._since)
         if not seen.uses:
-            self._leave_out(name, "no event comes after its first run has ended and the warm-up is over")
+            why = "no event comes after its first run has ended and the warm-up is over"
+            self._left_out.append(LeftOut(name, why))
             return None
         cpu = self._per_day * each + _DAY / period * start.cpu
         return CadenceResult(
@@ -215,13 +226,10 @@ class _Comparison:
     def _price_of(self, seconds: float) -> float | None:
         return None if self._wishes.price is None else seconds / 3_600 * self._wishes.price
 
-    def _leave_out(self, name: str, why: str) -> None:
-        self._left_out.append(f"{name[0].upper()}{name[1:]} is left out: {why}.")
-
     def _notes(self, start: Start) -> list[str]:
         """What limits the advice."""
         recorded, wishes = self._recorded, self._wishes
-        notes = list(self._left_out)
+        notes = [f"{left.name[0].upper()}{left.name[1:]} is left out: {left.why}." for left in self._left_out]
         if self._since > self._first:
             notes.append(
                 f"Uses in the first {told((self._since - self._first) / _UNIT)} are not counted: until then a"

@@ -14,6 +14,21 @@ _PHRASES: Final = {REAL_TIME: "in real time", "hourly": "every hour", "nightly":
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A cadence of which the recording cannot tell.
+
+    Attributes:
+        name: Its name.
+        why: The reason, as the end of a sentence.
+        too_short: Whether it is that the recording holds too few of its runs.
+    """
+
+    name: str
+    why: str
+    too_short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a recommendation is made from.
 
@@ -26,6 +41,7 @@ class Facts:
         per_day: All events, a day.
         changes: Uses that are changes: there the customer's decision is another than before.
         measured: Whether real time's latency was.
+        left_out: The cadences of which the recording cannot tell.
     """
 
     cadences: Sequence[CadenceResult]
@@ -36,6 +52,7 @@ class Facts:
     per_day: float
     changes: int
     measured: bool
+    left_out: Sequence[LeftOut] = ()
 
 
 def choose(facts: Facts) -> CadenceResult:
@@ -51,10 +68,7 @@ def recommendation(facts: Facts) -> str:
     if best.period:
         return _for_batch(best, facts)
     if not batches:
-        return (
-            f"Score in real time, for now: a recording of {told(facts.seconds)} is too short to tell what any"
-            " batch would do."
-        )
+        return _without_batches(facts)
     cost = f"{figure(best.billed_seconds_per_day)} core seconds a day"
     freshest = min(batches, key=lambda cadence: cadence.stale_share)
     if freshest.stale_share > facts.tolerated:
@@ -125,6 +139,14 @@ def _for_batch(best: CadenceResult, facts: Facts) -> str:
         f" or none{beside}, for {figure(best.billed_seconds_per_day)} CPU seconds a day against"
         f" {against}{prices}."
     )
+
+
+def _without_batches(facts: Facts) -> str:
+    begin = "Score in real time, for now:"
+    others = [f"{left.name}, {left.why}" for left in facts.left_out if not left.too_short]
+    if not others:
+        return f"{begin} a recording of {told(facts.seconds)} is too short to tell what any batch would do."
+    return f"{begin} of no batch it can be told what it would do ({'; '.join(others)})."
 
 
 def _of_changes(facts: Facts) -> str:

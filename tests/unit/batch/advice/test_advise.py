@@ -152,6 +152,27 @@ def test_a_cadence_whose_runs_would_overtake_each_other_is_left_out(
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--run-seconds", "1000000"], "every minute, a run takes 11.6 d"),
+        (
+            ["--warm-up", "30d"],
+            "nightly, no event comes after its first run has ended and the warm-up is over",
+        ),
+    ],
+)
+def test_a_recording_is_called_too_short_only_where_it_is(
+    options: list[str], why: str, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "events.ndjson", [event(1, 0.9, place) for place in range(100)])
+    advice = advice_on(capsys, path, "--model", model, *options)
+    assert [one.name for one in advice.cadences] == ["real time"]
+    assert "too short" not in advice.recommendation
+    assert why in advice.recommendation
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_recording_of_a_moment_gets_an_advice_that_says_so(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
