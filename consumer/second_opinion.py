@@ -3,7 +3,8 @@
 Pure: no I/O, no clock. The second score shares the model with the first, and nothing else: the events are
 read anew from their bytes, by pydantic alone, which defines what is accepted, and not by the quick decoder
 that the stream lets go first; they become rows of typed columns, which are validated and scored as the batch
-path does. What comes out is written as predictions, and must be, byte for byte, what was published.
+path does. What comes out is written as predictions, and must be, byte for byte, what was published, as must
+the dead letters be those of these events (consumer/written.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from consumer.scoring import Given, Scored, place_of
+from consumer.written import Written, written_for
 from shared.columnar import score_by_columns, valid_rows
 from shared.events import MAX_EVENT_BYTES
 from shared.explanations import Explanations
 from shared.frame import Column, IdValues
+from shared.kafka.columns import RecordColumns
 from shared.models.directory import Model
 from shared.predict import Outcome, Predictor
 from shared.predictions import PredictionEncoder, as_list, position_prefix
@@ -64,23 +67,19 @@ class Answered:
     """Some events of one partition, and what the stream made of them.
 
     Attributes:
-        place: `topic/partition`.
-        offsets: Where they stand there.
-        values: Their bytes.
+        events: The events, without their headers.
         outcome: What became of them, by their index here.
-        published: What was written for each scored one.
+        written: What was written for each, its prediction or its dead letter; None: nothing.
         given: Which of them the model was given, and as what.
     """
 
-    place: str
-    offsets: Sequence[int]
-    values: Sequence[bytes | None]
+    events: RecordColumns
     outcome: Outcome
-    published: Sequence[bytes]
+    written: Sequence[Written | None]
     given: Given
 
     @classmethod
-    def of(cls, scored: Scored, given: Given, rows: Rows, topic: str) -> Self:
+    def of(cls, scored: Scored, given: Given, rows: Rows, topic: str, dead_letter_topic: str) -> Self:
         """Takes some events out of those of a batch.
 
         Args:
@@ -88,29 +87,41 @@ class Answered:
             given: What the model was given of them.
             rows: The index of those to take, ascending.
             topic: Where predictions are published; a shadow's go elsewhere.
+            dead_letter_topic: Where rejections are.
         """
-        events = scored.events
-        written: Sequence[bytes | None] = next(
-            (new.values for new in scored.records if new.topic == topic), ()
-        )
         was_scored, places = _found(rows, scored.outcome.rows)
         was_given, in_frame = _found(rows, given.rows)
         return cls(
-            place_of(events),
-            [events.offsets[row] for row in rows.tolist()],
-            [events.values[row] for row in rows.tolist()],
+            _events_at(scored.events, rows.tolist()),
             _taken(scored.outcome, rows, was_scored, places),
-            [written[place] or b"" for place in places.tolist()],
+            written_for(scored, rows, topic, dead_letter_topic),
             Given(given.model, given.frame.take(in_frame), was_given),
         )
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.events)
 
     @property
     def size(self) -> int:
-        """The bytes of the events."""
-        return sum(len(value or b"") for value in self.values)
+        """The bytes of the events, with their keys."""
+        return sum(size_of(self.events, row) for row in range(len(self)))
+
+
+def size_of(events: RecordColumns, row: int) -> int:
+    """The bytes of an event, with its key."""
+    return len(events.values[row] or b"") + len(events.keys[row] or b"")
+
+
+def _events_at(events: RecordColumns, rows: Sequence[int]) -> RecordColumns:
+    return RecordColumns(
+        events.topic,
+        events.partition,
+        [events.offsets[row] for row in rows],
+        [events.timestamps[row] for row in rows],
+        [events.keys[row] for row in rows],
+        [events.values[row] for row in rows],
+        next_offset=events.next_offset,
+    )
 
 
 def _found(wanted: Rows, among: Rows) -> tuple[Rows, Rows]:
@@ -180,7 +191,7 @@ class SecondOpinion:
         Raises:
             Exception: Whatever goes wrong in it; that says nothing of the stream's answers.
         """
-        whole = score_by_columns(self._predictor, [value for one in several for value in one.values])
+        whole = score_by_columns(self._predictor, [value for one in several for value in one.events.values])
         sizes = [len(one) for one in several]
         begins = np.cumsum([0, *sizes])
         rows = valid_rows(whole)
@@ -192,8 +203,9 @@ class SecondOpinion:
             if whole.frame is not None:
                 theirs = Given(self.model, whole.frame.slice(start, stop), rows[start:stop] - begins[number])
                 other_input = _other_inputs(one.given, theirs)
-            numbers = [one.offsets[row] for row in again.rows.tolist()]
-            expected = self._encoder.encode(again, position_prefix(one.place), numbers)
+            numbers = [one.events.offsets[row] for row in again.rows.tolist()]
+            prefix = position_prefix(one.events.topic, one.events.partition)
+            expected = self._encoder.encode(again, prefix, numbers)
             found += _Comparison(one, again, expected, other_input).disagreements()
         return found
 
@@ -217,13 +229,17 @@ class _Comparison:
     def disagreements(self) -> list[Disagreement]:
         """Each event of which they say different things."""
         ours, again = _by_row(self.ours.outcome), _by_row(self.again)
-        if not self.other_input and ours == again and list(self.ours.published) == list(self.expected):
+        if (
+            not self.other_input
+            and ours == again
+            and all(self._is_written(row, ours[row], again[row]) for row in range(len(self.ours)))
+        ):
             return []
         found = []
         for row in range(len(self.ours)):
             kind, field = self._kind(row, ours[row], again[row])
             if kind is not None:
-                position = f"{self.ours.place}/{self.ours.offsets[row]}"
+                position = f"{place_of(self.ours.events)}/{self.ours.events.offsets[row]}"
                 stream, columns = _said(self.ours.outcome, ours[row]), _said(self.again, again[row])
                 found.append(Disagreement(kind, position, stream, columns, field))
         return found
@@ -237,12 +253,11 @@ class _Comparison:
             other: The same by columns.
         """
         if isinstance(mine, Reason) or isinstance(other, Reason):
-            differ = mine != other and not self._only_its_topic_refused(row, mine, other)
-            return (Kind.REJECTION if differ else None), None
+            return self._kind_of_rejection(row, mine, other), None
         field = self.other_input.get(row) or self._other_id(mine, other)
         if field is not None:
             return Kind.INPUT, field
-        if self.ours.published[mine] == self.expected[other]:
+        if self._is_written(row, mine, other):
             return None, None
         stream, columns = self.ours.outcome, self.again
         if stream.decisions[mine] != columns.decisions[other]:
@@ -252,9 +267,23 @@ class _Comparison:
         explained = stream.explanations, columns.explanations
         return (Kind.PUBLISHED if _alike(*explained, mine, other) else Kind.EXPLANATION), None
 
+    def _kind_of_rejection(self, row: int, mine: int | Reason, other: int | Reason) -> Kind | None:
+        if mine != other and not self._only_its_topic_refused(row, mine, other):
+            return Kind.REJECTION
+        return None if self._is_written(row, mine, other) else Kind.PUBLISHED
+
+    def _is_written(self, row: int, mine: int | Reason, other: int | Reason) -> bool:
+        """Whether what was written for an event is what must be, as the two agree on what became of it."""
+        written, events = self.ours.written[row], self.ours.events
+        if written is None:
+            return False
+        if isinstance(mine, Reason):
+            return written.is_letter(events, row, mine, self.ours.given.model.id)
+        return isinstance(other, int) and written.is_prediction(events, row, self.expected[other])
+
     def _only_its_topic_refused(self, row: int, mine: int | Reason, other: int | Reason) -> bool:
         """Whether an event has a score on both paths, and a prediction that is too large for its topic."""
-        value = self.ours.values[row]
+        value = self.ours.events.values[row]
         readable = value is not None and len(value) <= MAX_EVENT_BYTES
         return mine == Reason.TOO_LARGE and readable and isinstance(other, int)
 

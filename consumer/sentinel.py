@@ -3,7 +3,8 @@
 Only events whose answer is committed are looked at. The loop hands a few of them over and goes on; a thread
 of the sentinel's own scores them again (consumer/second_opinion.py) while the loop waits for the broker. It
 works for a tenth of the time at most, so that no burst and no slow model makes it a burden: what it has no
-time for is counted as left out. Whatever goes wrong in it is counted and logged, and ends nothing.
+time for is counted as left out. Whatever goes wrong in it is counted and logged, and ends nothing; should its
+thread end all the same, what is drawn from then on counts as failed.
 """
 
 import logging
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from consumer.loop import Telemetry
 from consumer.scoring import Given, Scored, place_of
-from consumer.second_opinion import Answered, Disagreement, SecondOpinion
+from consumer.second_opinion import Answered, Disagreement, SecondOpinion, size_of
 from consumer.settings import ConsumerSettings
 from shared.kafka.columns import RecordColumns
 from shared.sampling import Sample
@@ -64,6 +65,7 @@ class Sentinel:
         share: How many of the events to score again, above 0 and up to 1. Which ones depends on their
             position alone: the same after a restart, and in another worker.
         topic: Where predictions are published.
+        dead_letter_topic: Where rejections are.
         clock: The monotonic clock, in seconds.
     """
 
@@ -72,11 +74,13 @@ class Sentinel:
         telemetry: SentinelTelemetry,
         share: float,
         topic: str,
+        dead_letter_topic: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._telemetry = telemetry
         self._sample = Sample(share)
         self._topic = topic
+        self._dead_letter_topic = dead_letter_topic
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: deque[Answered] = deque()
@@ -84,6 +88,8 @@ class Sentinel:
         self._opinion: SecondOpinion | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sentinel", daemon=True)
+        self._ended_by: BaseException | None = None
+        self._said_dead = False
         self._judged = self._disagreeing = self._left_out = 0
         self._said_at: dict[str, float] = {}
         self._unsaid: Counter[str] = Counter()
@@ -111,25 +117,54 @@ class Sentinel:
         """Draws some events of a batch that is committed."""
         self._telemetry.committed(batch, polled_at)
         began = time.thread_time()
+        dead = self._is_dead()
         for scored in batch:
             if scored.given is not None:
-                self._draw(scored, scored.given)
+                self._draw(scored, scored.given, dead=dead)
         self._telemetry.sentinel_spent(time.thread_time() - began)
 
     # --- drawing, on the loop's thread --------------------------------------------------------------
 
-    def _draw(self, scored: Scored, given: Given) -> None:
+    def _draw(self, scored: Scored, given: Given, *, dead: bool) -> None:
         events = scored.events
         drawn = np.flatnonzero(self._sample.holds(place_of(events), _offsets_of(events)))
-        rows = drawn[: self._room_for([len(events.values[row] or b"") for row in drawn.tolist()])]
+        if dead:
+            self._leave_out(len(drawn), "failed")
+            return
+        rows = drawn[: self._room_for([size_of(events, row) for row in drawn.tolist()])]
         if len(rows) < len(drawn):
             self._leave_out(len(drawn) - len(rows), "busy")
         for start in range(0, len(rows), _AT_ONCE):
             some = rows[start : start + _AT_ONCE]
             try:
-                self._hand_over(Answered.of(scored, given, some, self._topic))
+                self._hand_over(Answered.of(scored, given, some, self._topic, self._dead_letter_topic))
             except Exception as error:  # noqa: BLE001 - the predictions do not depend on it
                 self._failed(len(some), error)
+
+    def _is_dead(self) -> bool:
+        """Whether the thread ended before its time; if so, says it once and gives up what waits."""
+        if self._ended_by is None:
+            return False
+        if not self._said_dead:
+            self._said_dead = True
+            self._give_up("failed")
+            logger.error(
+                "The sentinel's thread has ended (%s: %s); no more events of this worker are scored again,"
+                " and those that are drawn count as failed; predictions are not affected. Restart the worker"
+                " to have them watched",
+                type(self._ended_by).__name__,
+                self._ended_by,
+            )
+        return True
+
+    def _give_up(self, why: str) -> None:
+        """Leaves out whatever waits."""
+        with self._lock:
+            left = self._events
+            self._waiting.clear()
+            self._events = self._bytes = 0
+        if left:
+            self._leave_out(left, why)
 
     def _leave_out(self, events: int, why: str) -> None:
         with self._lock:
@@ -160,10 +195,13 @@ class Sentinel:
         self._say_end()
 
     def _run(self) -> None:
-        rest = _REST_SECONDS
-        while not self._ending.wait(rest):
-            rest = max(_REST_SECONDS, _REST_TIMES * self._work(_WORK_SECONDS))
-        self._work(_END_SECONDS)
+        try:
+            rest = _REST_SECONDS
+            while not self._ending.wait(rest):
+                rest = max(_REST_SECONDS, _REST_TIMES * self._work(_WORK_SECONDS))
+            self._work(_END_SECONDS)
+        except BaseException as error:  # noqa: BLE001 - nobody waits for a thread: `_is_dead` tells of it
+            self._ended_by = error
 
     def _work(self, seconds: float) -> float:
         """Judges what waits, for about so many seconds; returns how many it took."""
@@ -194,7 +232,7 @@ class Sentinel:
             if self._opinion is None or self._opinion.model is not several[0].given.model:
                 self._opinion = SecondOpinion.on(several[0])
             found = self._opinion.disagreements(several)
-        except Exception as error:  # noqa: BLE001 - whatever a library raises, the consumer goes on
+        except BaseException as error:  # noqa: BLE001 - a panic in a library's Rust is no Exception
             self._failed(events, error)
             return
         finally:
@@ -226,7 +264,7 @@ class Sentinel:
             extra={"position": one.position, "kind": one.kind.value, "model_sha256": model.sha256},
         )
 
-    def _failed(self, events: int, error: Exception) -> None:
+    def _failed(self, events: int, error: BaseException) -> None:
         self._leave_out(events, "failed")
         unsaid = self._may_say("failures", events)
         if unsaid is not None:
@@ -248,10 +286,8 @@ class Sentinel:
             return self._unsaid.pop(what)
 
     def _say_end(self) -> None:
-        with self._lock:
-            left, self._events = self._events, 0
-        if left:
-            self._leave_out(left, "busy")
+        if not self._is_dead():
+            self._give_up("busy")
         logger.log(
             logging.ERROR if self._disagreeing else logging.INFO,
             "The sentinel scored %d events again: %d disagree; %d that were drawn were left out",
@@ -274,11 +310,12 @@ def scoring_again(settings: ConsumerSettings, telemetry: SentinelTelemetry) -> I
     """Who the loop is to tell how it goes; with --sentinel, events are scored again until the block ends.
 
     Args:
-        settings: The share, if any, and where predictions are published.
+        settings: The share, if any, and where answers are published.
         telemetry: Who is told in any case.
     """
     if settings.sentinel is None:
         yield telemetry
         return
-    with Sentinel(telemetry, settings.sentinel, settings.output_topic) as sentinel:
+    topics = settings.output_topic, settings.dead_letter_topic
+    with Sentinel(telemetry, settings.sentinel, *topics) as sentinel:
         yield sentinel

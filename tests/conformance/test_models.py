@@ -182,7 +182,7 @@ def test_the_sentinel_finds_nothing_to_disagree_with(case: Case) -> None:
         [scored] = scorer.score([lesson_columns(0, 0, *values)], 5)
         assert scored.given is not None
         for rows in (np.array([0]), np.arange(0, 500, 7), np.arange(290, 320)):
-            drawn = Answered.of(scored, scored.given, rows, "predictions")
+            drawn = Answered.of(scored, scored.given, rows, "predictions", "dead-letters")
             assert SecondOpinion.on(drawn).disagreements([drawn]) == []
 
 

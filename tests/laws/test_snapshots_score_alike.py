@@ -99,5 +99,5 @@ def test_the_sentinel_disagrees_with_no_honest_answer(data: st.DataObject) -> No
     )
     [scored] = scorer.score([lesson_columns(0, 7, *values)], 5)
     assert scored.given is not None
-    drawn = Answered.of(scored, scored.given, np.array(sorted(rows)), "predictions")
+    drawn = Answered.of(scored, scored.given, np.array(sorted(rows)), "predictions", "dead-letters")
     assert SecondOpinion.on(drawn).disagreements([drawn]) == []

@@ -12,8 +12,9 @@ import pytest
 
 from consumer.scoring import Scored, StreamScorer
 from consumer.second_opinion import Answered, Disagreement, SecondOpinion
+from shared.dead_letters import BYTES, MODEL, OFFSET, PARTITION, REASON, SHA256, TIMESTAMP, TOPIC
 from shared.frame import Frame, Parsed
-from shared.kafka.columns import RecordColumns
+from shared.kafka.columns import NewRecords, RecordColumns
 from shared.models.directory import KINDS, read_model
 from shared.predict import Outcome, Predictor
 from shared.predictions import as_list
@@ -37,7 +38,7 @@ def score(predictor: Predictor, *values: bytes | None, first: int = 0, largest: 
 def answered(scored: Scored, rows: Sequence[int] | None = None) -> Answered:
     assert scored.given is not None
     taken = np.arange(len(scored.events)) if rows is None else np.array(rows)
-    return Answered.of(scored, scored.given, taken, "predictions")
+    return Answered.of(scored, scored.given, taken, "predictions", "dead-letters")
 
 
 def disagreements(*several: Answered) -> list[Disagreement]:
@@ -87,10 +88,15 @@ def test_an_honest_stream_with_explanations_is_agreed_with(tmp_path: Path) -> No
 
 def test_what_is_drawn_is_as_if_it_alone_had_been_scored(model: Path) -> None:
     drawn = answered(score(Predictor.load(model), *MIXED, first=40), [1, 2, 4])
-    assert (drawn.place, drawn.offsets, drawn.values) == (
-        "customers/0",
+    assert drawn.events == RecordColumns(
+        "customers",
+        0,
         [41, 42, 44],
+        [1001, 1002, 1004],
+        [b"k1", b"k2", b"k4"],
         [MIXED[i] for i in (1, 2, 4)],
+        {},
+        47,
     )
     assert drawn.outcome.rows.tolist() == [0]
     assert list(as_list(drawn.outcome.customer_ids)) == [2]
@@ -98,7 +104,13 @@ def test_what_is_drawn_is_as_if_it_alone_had_been_scored(model: Path) -> None:
         (1, Reason.NOT_JSON),
         (2, Reason.WRONG_TYPE),
     ]
-    assert [value.startswith(b'{"prediction_id":"customers/0/41"') for value in drawn.published] == [True]
+    prediction, *letters = drawn.written
+    assert prediction is not None
+    assert (prediction.value or b"").startswith(b'{"prediction_id":"customers/0/41"')
+    assert [letter and (letter.key, letter.value) for letter in letters] == [
+        (b"k2", MIXED[2]),
+        (b"k4", MIXED[4]),
+    ]
 
 
 def test_one_bit_of_a_score_is_seen_and_shown(planted: Callable[[type], Predictor]) -> None:
@@ -224,11 +236,117 @@ def test_a_prediction_that_was_published_otherwise_than_scored_is_seen(model: Pa
     assert told(replace(scored, records=(published, letters))) == [("published", "2", None)]
 
 
+Change = Callable[[NewRecords], NewRecords]
+
+
+def stamped(name: str, text: bytes) -> Change:
+    """Another text in a header of the second record."""
+
+    def changed(records: NewRecords) -> NewRecords:
+        assert records.headers is not None
+        headers = [list(some) for some in records.headers]
+        assert name in dict(headers[1])
+        headers[1] = [(known, text if known == name else value) for known, value in headers[1]]
+        return replace(records, headers=headers)
+
+    return changed
+
+
+OTHERWISE: dict[str, tuple[Change, list[int]]] = {
+    "another key": (lambda records: replace(records, keys=[records.keys[0], b"wrong"]), [1]),
+    "no key": (lambda records: replace(records, keys=[records.keys[0], None]), [1]),
+    "another's key": (lambda records: replace(records, keys=records.keys[::-1]), [0, 1]),
+    "another partition": (lambda records: replace(records, partition=1), [0, 1]),
+    "another value": (lambda records: replace(records, values=[records.values[0], b"{}"]), [1]),
+    "no value": (lambda records: replace(records, values=[records.values[0], None]), [1]),
+    "nothing": (lambda records: records.rows(0, 1), [1]),
+    "nothing at all": (lambda records: replace(records, topic="another"), [0, 1]),
+}
+LETTERS_OTHERWISE = OTHERWISE | {
+    "another reason": (stamped(REASON, b"not_json"), [1]),
+    "no known reason": (stamped(REASON, b"\xff"), [1]),
+    "another topic of its event": (stamped(TOPIC, b"others"), [1]),
+    "another partition of its event": (stamped(PARTITION, b"1"), [1]),
+    "another offset of its event": (stamped(OFFSET, b"9" * 30), [1]),
+    "another time of its event": (stamped(TIMESTAMP, b"0"), [1]),
+    "another model": (stamped(MODEL, b"threshold@2"), [1]),
+    "no headers": (lambda records: replace(records, headers=None), [0, 1]),
+}
+
+
+@pytest.mark.parametrize(("change", "rows"), OTHERWISE.values(), ids=OTHERWISE)
+def test_a_prediction_that_was_published_as_another_is_seen(
+    model: Path, change: Change, rows: list[int]
+) -> None:
+    scored = score(Predictor.load(model), LOW, HIGH)
+    [predictions] = scored.records
+    assert told(scored) == []
+    assert told(replace(scored, records=(change(predictions),))) == [
+        ("published", str(row), None) for row in rows
+    ]
+
+
+@pytest.mark.parametrize(("change", "rows"), LETTERS_OTHERWISE.values(), ids=LETTERS_OTHERWISE)
+def test_a_dead_letter_that_was_published_otherwise_is_seen(
+    model: Path, change: Change, rows: list[int]
+) -> None:
+    scored = score(Predictor.load(model), b"junk", b'{"customer_id":4}')
+    [letters] = scored.records
+    assert told(scored) == []
+    assert told(replace(scored, records=(change(letters),))) == [
+        ("published", str(row), None) for row in rows
+    ]
+
+
+def stub(model: Path, key: bytes) -> tuple[Scored, NewRecords]:
+    """An event whose dead letter its topic takes without the bytes only."""
+    value = b"junk" * 1_000
+    [scored] = StreamScorer(
+        Predictor.load(model), "predictions", "dead-letters", MemoryKafka([], largest=2_000), keep_given=True
+    ).score([RecordColumns("customers", 0, [7], [1], [key], [value], {0: [("own", b"x")]}, 8)], 5)
+    [letters] = scored.records
+    assert list(letters.values) == [None]
+    return scored, letters
+
+
+def test_a_dead_letter_without_its_bytes_must_tell_what_they_were(model: Path) -> None:
+    scored, letters = stub(model, b"k")
+    assert told(scored) == []
+    assert letters.headers is not None
+    for name, text in ((BYTES, b"3999"), (SHA256, b"0" * 64)):
+        [headers] = letters.headers
+        other = [(known, text if known == name else value) for known, value in headers]
+        assert other != headers
+        assert told(replace(scored, records=(replace(letters, headers=[other]),))) == [
+            ("published", "7", None)
+        ]
+    assert told(replace(scored, records=(replace(letters, values=[b"junk"]),))) == [("published", "7", None)]
+
+
+def test_a_dead_letter_may_go_without_its_key_only_where_that_is_long(model: Path) -> None:
+    scored, letters = stub(model, b"k" * 5_000)
+    assert list(letters.keys) == [None]
+    assert told(scored) == []
+    scored, letters = stub(model, b"k" * 4_000)
+    assert told(scored) == []
+    assert told(replace(scored, records=(replace(letters, keys=[None]),))) == [("published", "7", None)]
+
+
+def test_a_dead_letter_may_have_headers_of_its_event_and_any_time(model: Path) -> None:
+    events = RecordColumns("customers", 0, [7], [-5], [None], [None], {0: [("own", b"x")]}, 8)
+    scorer = StreamScorer(
+        Predictor.load(model), "predictions", "dead-letters", MemoryKafka([]), keep_given=True
+    )
+    assert told(scorer.score([events], 5, attempt=3)[0]) == []
+
+
 def test_a_prediction_that_is_too_large_for_its_topic_is_no_disagreement(model: Path) -> None:
     scored = score(Predictor.load(model), LOW, HIGH, largest=150)
     scored_rows, refused = scored.outcome.rows.tolist(), scored.outcome.rejections
     assert (scored_rows, [one.reason for one in refused]) == ([0], [Reason.TOO_LARGE])
     assert told(scored) == []
+    predictions, _ = scored.records
+    assert told(replace(scored, records=(predictions,))) == [("published", "1", None)]
 
 
 def test_an_event_that_is_too_large_to_be_read_is_rejected_by_both(

@@ -4,6 +4,7 @@ import logging
 import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def scorer(kafka: MemoryKafka, predictor: Predictor) -> StreamScorer:
 
 
 def sentinel(telemetry: Telemetry, share: float = 1.0) -> Sentinel:
-    return Sentinel(telemetry, share, "predictions")
+    return Sentinel(telemetry, share, "predictions", "dead-letters")
 
 
 def events(*values: bytes, offset: int = 0) -> list[RecordColumns]:
@@ -147,7 +148,7 @@ def drawn_of(pieces: Sequence[RecordColumns], predictor: Predictor) -> list[int]
     judge = SecondOpinion.disagreements
 
     def noting(self: SecondOpinion, several: Sequence[Answered]) -> list[Disagreement]:
-        offsets.extend(offset for one in several for offset in one.offsets)
+        offsets.extend(offset for one in several for offset in one.events.offsets)
         return judge(self, several)
 
     with pytest.MonkeyPatch.context() as patched:
@@ -233,12 +234,82 @@ def test_a_failure_of_its_own_is_counted_and_told_and_ends_nothing(
     assert metrics(telemetry) == {'left_out{reason="failed"}': 6}
 
 
+class Panic(BaseException):
+    """What a panic in a library's Rust becomes: no Exception."""
+
+
+def test_a_letter_that_was_published_under_another_key_is_counted_as_published_otherwise(
+    lesson: Predictor,
+) -> None:
+    telemetry = Telemetry()
+    [scored] = scorer(MemoryKafka([]), lesson).score([lesson_columns(0, 0, LOW, BAD)], 5)
+    predictions, letters = scored.records
+    batch = [replace(scored, records=(predictions, replace(letters, keys=[b"another"])))]
+    with sentinel(telemetry) as told:
+        told.committed(batch, 1.0)
+    assert metrics(telemetry) == {"events": 2, 'disagreements{kind="published"}': 1}
+
+
+def test_after_a_panic_in_a_library_its_thread_goes_on(
+    monkeypatch: pytest.MonkeyPatch, lesson: Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge, panics = SecondOpinion.disagreements, [Panic("index out of bounds")]
+
+    def panicking(self: SecondOpinion, several: Sequence[Answered]) -> list[Disagreement]:
+        if panics:
+            raise panics.pop()
+        return judge(self, several)
+
+    monkeypatch.setattr(SecondOpinion, "disagreements", panicking)
+    monkeypatch.setattr(module, "_AT_ONCE", 1)
+    telemetry, kafka = Telemetry(), MemoryKafka([events(LOW), events(LOW, offset=1)])
+    run(kafka, lesson, telemetry)
+    assert kafka.committed == {0: 2, 1: 2}
+    assert metrics(telemetry) == {"events": 3, 'left_out{reason="failed"}': 1}
+    assert "Panic: index out of bounds" in caplog.text
+
+
+def test_when_its_thread_ends_all_the_same_that_is_told_once_and_all_drawn_counts_as_failed(
+    monkeypatch: pytest.MonkeyPatch, lesson: Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    def dying() -> float:
+        raise Panic("no clock")
+
+    monkeypatch.setattr(module, "_REST_SECONDS", 0.001)
+    batch, telemetry = scorer(MemoryKafka([]), lesson).score(events(LOW), 5), Telemetry()
+    watch = Sentinel(telemetry, 1, "predictions", "dead-letters", dying)
+    watch.committed(batch, 1.0)
+    with watch:
+        watch._thread.join(30)
+        assert not watch._thread.is_alive()
+        watch.committed(batch, 1.0)
+        watch.committed(batch, 1.0)
+        assert metrics(telemetry) == {'left_out{reason="failed"}': 6}
+    told = [message for message in caplog.messages if "thread has ended (Panic: no clock)" in message]
+    assert len(told) == 1
+    assert metrics(telemetry) == {'left_out{reason="failed"}': 6}
+
+
+def test_a_thread_that_ends_after_the_last_batch_is_told_of_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, lesson: Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    def dying(_: Sentinel) -> None:
+        raise Panic("out of memory")
+
+    telemetry = Telemetry()
+    monkeypatch.setattr(Sentinel, "_next", dying)
+    run(MemoryKafka([events(LOW)]), lesson, telemetry)
+    assert metrics(telemetry) == {'left_out{reason="failed"}': 2}
+    assert "thread has ended (Panic: out of memory)" in caplog.text
+
+
 def test_what_it_has_no_room_for_is_left_out_and_counted(
     monkeypatch: pytest.MonkeyPatch, lesson: Predictor, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     batch = scorer(MemoryKafka([]), lesson).score([lesson_columns(0, 0, *[LOW] * 100)], 5)
-    for most, value in (("_MOST_EVENTS", 30), ("_MOST_BYTES", 30 * len(LOW) + 3)):
+    # The keys of the first 30, k0 to k29, have 80 bytes.
+    for most, value in (("_MOST_EVENTS", 30), ("_MOST_BYTES", 30 * len(LOW) + 80 + 3)):
         telemetry = Telemetry()
         with monkeypatch.context() as patched, sentinel(telemetry) as told:
             patched.setattr(module, most, value)
@@ -262,7 +333,7 @@ class Ticking:
 def test_one_go_ends_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch, lesson: Predictor) -> None:
     monkeypatch.setattr(module, "_AT_ONCE", 10)
     telemetry = Telemetry()
-    slow = Sentinel(telemetry, 1, "predictions", Ticking(0.03))
+    slow = Sentinel(telemetry, 1, "predictions", "dead-letters", Ticking(0.03))
     slow.committed(scorer(MemoryKafka([]), lesson).score([lesson_columns(0, 0, *[LOW] * 100)], 5), 1.0)
     # What the thread does, without its rests.
     assert slow._work(0.05) == pytest.approx(0.06)
@@ -286,7 +357,7 @@ def test_disagreements_are_told_at_once_and_then_not_too_often(
     planted: dict[str, Predictor], caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = Ticking(0)
-    watch = Sentinel(Telemetry(), 0.3, "predictions", clock)
+    watch = Sentinel(Telemetry(), 0.3, "predictions", "dead-letters", clock)
     batch = scorer(MemoryKafka([]), planted["by-size"]).score([lesson_columns(0, 0, *[LOW] * 60)], 5)
     for clock.now in (0.0, 5.0, 9.0, 11.0):
         watch.committed(batch, 1.0)
