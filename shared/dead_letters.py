@@ -31,8 +31,8 @@ SHA256: Final = "tandem.sha256"
 MAX_HEADER_BYTES: Final = 8 * 1024
 # In characters, of which one takes up to four bytes; for the field and for the sentence.
 _MAX_TEXT: Final = 900
-# An id of 1,024 characters fits.
-_MAX_STUB_KEY: Final = 4 * 1024
+#: The most bytes of a key that a letter without its event's bytes keeps: an id of 1,024 characters fits.
+MAX_STUB_KEY: Final = 4 * 1024
 
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 # What Kafka gives a record that was sent without a time.
@@ -106,7 +106,7 @@ def stub_of(
         (BYTES, str(len(whole)).encode()),
         (SHA256, hashlib.sha256(whole).hexdigest().encode()),
     ]
-    return key if key is not None and len(key) <= _MAX_STUB_KEY else None, told
+    return key if key is not None and len(key) <= MAX_STUB_KEY else None, told
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class _Reading:
         reading = Reading(plan.topics[Role.EVENTS], partitions, recorded.partition, replayed)
         letters = role is Role.DEAD_LETTERS
         self._read: Callable[[pa.RecordBatch], Read] = reading.letters if letters else reading.predictions
-        self._columns = ["offset", "timestamp", "value", *(["headers"] if letters else [])]
+        self._columns = ["offset", "timestamp", "key", "value", *(["headers"] if letters else [])]
         self._rows_at_once = _LETTERS_AT_ONCE if letters else _PREDICTIONS_AT_ONCE
         self._starts, self._ends, self._unwritten = _bounds(plan.events)
 

@@ -1,10 +1,10 @@
 """The certificate: an id of what was proved, which any other proof of the same data gives again.
 
 Each partition has a digest over its events and answers, by offset, and of an event by kind and place: the
-offset, key, bytes and class of each event; the offset, kind, model, value and reason of each answer, and what
-a dead letter without bytes says of them. Each of these columns has a sha256 of its own, fed with the lengths
-of the texts (-1 for none) and with the texts themselves as they come, so that how the work was divided leaves
-no trace; the digest is the sha256 of all of them.
+offset, key, bytes and class of each event; the offset, kind, key, model, value and reason of each answer, and
+what a dead letter without bytes says of them. Each of these columns has a sha256 of its own, fed with the
+lengths of the texts (-1 for none) and with the texts themselves as they come, so that how the work was
+divided leaves no trace; the digest is the sha256 of all of them.
 
 Where an answer stands and when it was written is not in it: a stream that is run again over the same events
 writes the same values elsewhere, and is proved by the same digest. The classes are: whatever a proof finds
@@ -31,7 +31,7 @@ _HEX: Final = 32
 _NONE: Final = -1
 _OF_EVENTS: Final = ("offset", "key", "value")
 _CLASS: Final = "class"
-_OF_ANSWERS: Final = ("offset", "kind", "model", "model_sha256", "value", "reason", "bytes", "sha256")
+_OF_ANSWERS: Final = ("offset", "kind", "key", "model", "model_sha256", "value", "reason", "bytes", "sha256")
 
 
 class PartitionDigest:

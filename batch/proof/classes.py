@@ -20,6 +20,7 @@ class Found(StrEnum):
     REJECTED_OTHERWISE = "rejected_otherwise"
     OTHER_DECISION = "other_decision"
     OTHER_BITS = "other_bits"
+    MISPLACED = "misplaced"
     OUT_OF_ORDER = "out_of_order"
     IDENTICAL = "identical"
     REJECTED_ALIKE = "rejected_alike"
@@ -37,6 +38,7 @@ CLASSES: Final[dict[Found, str]] = {
     Found.REJECTED_OTHERWISE: "rejected by both, for different reasons",
     Found.OTHER_DECISION: "another decision",
     Found.OTHER_BITS: "the same decision, other bits",
+    Found.MISPLACED: "answered under another key, or on another partition",
     Found.OUT_OF_ORDER: "answered before an earlier event of its key",
     Found.IDENTICAL: "identical to the bit",
     Found.REJECTED_ALIKE: "rejected by both, for the same reason",
@@ -46,5 +48,5 @@ CLASSES: Final[dict[Found, str]] = {
 CODES: Final = {found: code for code, found in enumerate(CLASSES)}
 #: The classes in which both paths agree.
 AGREEING: Final = (Found.IDENTICAL, Found.REJECTED_ALIKE)
-#: The classes that say that an event was lost, or answered more than once, or not in turn.
-NOT_CONSERVED: Final = (Found.MISSING, Found.DUPLICATED, Found.OUT_OF_ORDER)
+#: The classes that say that an event was lost, or answered more than once, or elsewhere, or not in turn.
+NOT_CONSERVED: Final = (Found.MISSING, Found.DUPLICATED, Found.MISPLACED, Found.OUT_OF_ORDER)

@@ -19,6 +19,7 @@ _SENTENCES: Final = {
 }
 # So many bytes of an event are told.
 _MOST_BYTES: Final = 2000
+_MOST_KEY: Final = 100
 
 
 class Examples:
@@ -62,7 +63,7 @@ class Examples:
             field=difference and difference.field,
             stream_value=difference and difference.stream_value,
             batch_value=difference and difference.batch_value,
-            detail=difference.detail if difference else _detail(found, stream, batch),
+            detail=_said_of(judged, found, row) or _detail(found, stream, batch),
         )
 
     def _answer(self, judged: Judged, row: int, answer: Mapping[str, Any]) -> Answer:
@@ -101,6 +102,22 @@ def _batch_answer(judged: Judged, row: int) -> Answer | None:
         return Answer(reason=str(judged.reasons[row].reason), model=name)
     score = float(judged.scores[row])
     return Answer(score=score, bits=bits_of(score), decision=said == TRUE, model=name)
+
+
+def _said_of(judged: Judged, found: Found, row: int) -> str | None:
+    """What the event itself shows to be wrong with it, in a sentence."""
+    if found is not Found.MISPLACED:
+        difference = judged.differences.get(row)
+        return None if difference is None else difference.detail
+    window, (answer, *_) = judged.matched.window, judged.matched.answers.of(row)
+    if answer["at_partition"] != window.partition:
+        return f"the answer stands on partition {answer['at_partition']}, the event on {window.partition}"
+    key = window.events.column("key")[row].as_py()
+    return f"the answer stands under {_key(answer['key'])}, the event under {_key(key)}"
+
+
+def _key(key: bytes | None) -> str:
+    return "no key" if key is None else f"the key {visible(key, _MOST_KEY)!r}"
 
 
 def _detail(found: Found, stream: Sequence[Answer], batch: Answer | None) -> str:

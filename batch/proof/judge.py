@@ -25,8 +25,9 @@ from batch.proof.verdicts import WindowVerdicts
 from batch.proof.window import Window
 from shared.sampling import Sample
 
-# An event of another class is out of order, too, and is told as what is worse.
+# An event of another class is out of order or misplaced, too, and is told as what is worse.
 _WELL: Final = [CODES[Found.IDENTICAL], CODES[Found.NOT_SAMPLED]]
+_ANSWERED: Final = [*_WELL, CODES[Found.REJECTED_ALIKE], CODES[Found.OUT_OF_ORDER]]
 
 
 class PartitionJudge:
@@ -62,6 +63,8 @@ class PartitionJudge:
         judged = self._verdicts(found)
         late = self._out_of_order(found)
         judged.codes[late & np.isin(judged.codes, _WELL)] = CODES[Found.OUT_OF_ORDER]
+        elsewhere = found.answers.any_misplaced()
+        judged.codes[elsewhere & np.isin(judged.codes, _ANSWERED)] = CODES[Found.MISPLACED]
         self._digest.add(judged)
         self._counts.add(judged)
         self._examples.add(judged)

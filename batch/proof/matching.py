@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from batch.proof.answers import PREDICTION
 from batch.proof.order import NOWHERE
 from batch.proof.window import Window
+from shared.dead_letters import MAX_STUB_KEY
 
 Integers = npt.NDArray[np.int64]
 
@@ -46,6 +47,7 @@ class Answers:
         table: All columns.
         counts: By event, how many it has.
         first: By event, its first answer; -1 where it has none.
+        misplaced: Of each, whether it stands under another key than its event, or on another partition.
     """
 
     rows: Integers
@@ -58,11 +60,18 @@ class Answers:
     table: pa.Table
     counts: Integers
     first: Integers
+    misplaced: npt.NDArray[np.bool_]
 
     def of(self, row: int) -> list[dict[str, Any]]:
         """All answers of an event."""
         start = int(self.first[row])
         return self.table.slice(start, int(self.counts[row])).to_pylist() if start >= 0 else []
+
+    def any_misplaced(self) -> npt.NDArray[np.bool_]:
+        """By event, whether any of its answers is misplaced."""
+        found = np.zeros(len(self.counts), np.bool_)
+        found[self.rows[self.misplaced]] = True
+        return found
 
     def first_places(self) -> Integers:
         """By event, where its first prediction stands; NOWHERE where none counts."""
@@ -112,15 +121,15 @@ def matched(window: Window) -> Matched:
     strays = len(rows) - int(np.count_nonzero(of_event))
     if strays:
         table, rows = table.filter(pa.array(of_event)), rows[of_event]
-    return Matched(window, offsets, _answers(table, rows, window.partition, len(offsets)), strays)
+    return Matched(window, offsets, _answers(table, rows, window), strays)
 
 
-def _answers(table: pa.Table, rows: Integers, partition: int, events: int) -> Answers:
+def _answers(table: pa.Table, rows: Integers, window: Window) -> Answers:
     is_prediction = _integers(table, "kind") == PREDICTION
-    beside = is_prediction & (_integers(table, "at_partition") == partition)
-    beside &= ~table.column("replayed").fill_null(False).to_numpy()
+    at_home = _integers(table, "at_partition") == window.partition
+    beside = is_prediction & at_home & ~table.column("replayed").fill_null(False).to_numpy()
     stamped, stamps = _stamps(table, is_prediction)
-    counts = np.bincount(rows, minlength=events)
+    counts = np.bincount(rows, minlength=len(window.events))
     return Answers(
         rows,
         is_prediction,
@@ -132,7 +141,25 @@ def _answers(table: pa.Table, rows: Integers, partition: int, events: int) -> An
         table,
         counts,
         np.where(counts > 0, np.cumsum(counts) - counts, -1),
+        ~at_home | _other_keys(table, window.events.column("key").take(pa.array(rows))),
     )
+
+
+def _other_keys(table: pa.Table, keys: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Which answers stand under another key than their event's.
+
+    Args:
+        table: The answers.
+        keys: Of the event of each.
+    """
+    own = table.column("key")
+    neither = pc.and_(pc.is_null(own), pc.is_null(keys))
+    same = pc.or_(pc.fill_null(pc.equal(own, keys), False), neither)
+    stubs = pc.fill_null(table.column("stub"), False)
+    may_lack = pc.fill_null(pc.greater(pc.binary_length(keys), MAX_STUB_KEY), False)
+    allowed = pc.and_(pc.and_(stubs, may_lack), pc.is_null(own))
+    other: npt.NDArray[np.bool_] = pc.invert(pc.or_(same, allowed)).to_numpy()
+    return other
 
 
 def _stamps(table: pa.Table, is_prediction: npt.NDArray[np.bool_]) -> tuple[Integers, list[Stamp]]:

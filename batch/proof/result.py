@@ -72,7 +72,7 @@ class PartitionLedger(Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def closes(self) -> bool:
-        """Whether each event has one class, and each was answered once, in turn, and nothing else was."""
+        """Whether each event has one class, answered once, in place and in turn; nothing else was."""
         answered_once = not self.of_no_event and not any(self.counts.get(found) for found in NOT_CONSERVED)
         return answered_once and self.events == sum(self.counts.values()) == self.predictions + self.letters
 

@@ -33,6 +33,7 @@ _WRONG = {
     Found.REJECTED_OTHERWISE: "rejected for another reason",
     Found.OTHER_DECISION: "with another decision",
     Found.OTHER_BITS: "with other bits",
+    Found.MISPLACED: "under another key or partition",
     Found.OUT_OF_ORDER: "out of order",
 }
 

@@ -79,7 +79,7 @@ class Reading:
         """Records of the output topic.
 
         Args:
-            batch: The columns offset, timestamp and value.
+            batch: The columns offset, timestamp, key and value.
         """
         read = Read(ANSWERS.empty_table())
         values = batch.column("value").to_pylist()
@@ -159,7 +159,7 @@ class Reading:
         """Records of the dead-letter topic.
 
         Args:
-            batch: The columns offset, timestamp, value and headers.
+            batch: The columns offset, timestamp, key, value and headers.
         """
         read = Read(ANSWERS.empty_table())
         rows, told = [], []
@@ -186,6 +186,7 @@ class Reading:
             reason=[str(one.reason) for one in told],
             bytes=[None if one is None else one.bytes for one in left_out],
             sha256=[None if one is None else one.sha256 for one in left_out],
+            stub=[one.left_out is not None for one in told],
         )
         return read
 
@@ -214,6 +215,7 @@ class Reading:
             "at_partition": np.full(count, self.at_partition, np.int32),
             "at_offset": batch.column("offset"),
             "timestamp": batch.column("timestamp").cast(pa.int64()),
+            "key": batch.column("key"),
             "value": batch.column("value"),
             **columns,
         }

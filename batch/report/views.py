@@ -123,7 +123,7 @@ def unbalanced(proof: Proof) -> str:
     if broken := sum(not ledger.closes for ledger in proof.ledger):
         told.append(
             f"The books of {broken:,} of {len(proof.ledger):,} partitions do not close: an event was lost,"
-            " answered more than once, or not in turn, or something else was answered."
+            " answered more than once, elsewhere, or not in turn, or something else was answered."
         )
     if proof.foreign:
         told.append(f"{_number(proof.foreign, 'record')} on the topics of answers is none.")

@@ -241,6 +241,18 @@ def test_a_duplicate(honest: Deployment, prove: Prove) -> None:
     assert len(example["stream"]) == 2
 
 
+def test_an_answer_under_another_key_or_on_another_partition(honest: Deployment, prove: Prove) -> None:
+    planted = list(honest.predictions)
+    planted[5] = replace(planted[5], key=b"wrong")
+    last = max(place for place, record in enumerate(planted) if record.partition == 0)
+    planted[last] = replace(planted[last], partition=1)
+    example = only(prove(predictions=planted), Found.MISPLACED, 2)
+    assert example["position"] == planted[5].said["prediction_id"]
+    assert "under the key 'wrong'" in example["detail"]
+    letters = [replace(honest.letters[0], key=None), *honest.letters[1:]]
+    only(prove(letters=letters), Found.MISPLACED, 1)
+
+
 def test_a_swapped_pair_of_a_key(honest: Deployment, prove: Prove) -> None:
     planted = list(honest.predictions)
     first = next(

@@ -64,6 +64,14 @@ class Recorded:
         """The offset after the last event."""
         return self.offsets[-1] + 1 if self.offsets else 0
 
+    def rekey(self, key: bytes | None, *offsets: int) -> None:
+        """Gives events, and with them their answers, a key; all of them unless some are named."""
+        wanted = set(offsets or self.offsets)
+        self.keys = [key if at in wanted else old for at, old in zip(self.offsets, self.keys, strict=True)]
+        for row in self.answers:
+            if row["offset"] in wanted:
+                row["key"] = key
+
     def answer(self, offset: int) -> AnswerRow:
         """The only answer to an event, to be changed in place."""
         (found,) = [row for row in self.answers if row["offset"] == offset]
@@ -184,7 +192,9 @@ def recorded(
         new = answers_of(
             predictor, [messages[row].value for row in rows], [placed[row] for row in rows], made
         )
+        keys = {placed[row]: messages[row].key for row in rows}
         for row in new:
+            row["key"] = keys[row["offset"]]
             row["at_offset"] = ends[row["kind"]]
             ends[row["kind"]] += 1
         ends = {kind: end + 1 for kind, end in ends.items()}
@@ -220,7 +230,7 @@ def answers_of(
 
 
 def _row(made: Recorded, offset: int, kind: int, **told: Any) -> AnswerRow:
-    empty = dict.fromkeys(("model_sha256", "value", "reason", "bytes", "sha256"))
+    empty = dict.fromkeys(("key", "model_sha256", "value", "reason", "bytes", "sha256", "stub"))
     return empty | {
         "partition": made.partition,
         "offset": offset,

@@ -103,8 +103,9 @@ def failing(text: str = "Zürich", partitions: int = 24) -> Report:
         Found.REJECTED_OTHERWISE: 1,
         Found.OTHER_DECISION: 41,
         Found.OTHER_BITS: 1_318,
+        Found.MISPLACED: 2,
         Found.OUT_OF_ORDER: 2,
-        Found.IDENTICAL: 890_211,
+        Found.IDENTICAL: 890_209,
         Found.REJECTED_ALIKE: 9_004,
         Found.NOT_SAMPLED: 95_276,
     }
@@ -400,6 +401,14 @@ def _examples(text: str) -> list[Example]:
             stream_value="0.123456789",
             batch_value="0.12345679104328156",
             detail="The batch path's score is the stream's, rounded to float32.",
+        ),
+        Example(
+            found=Found.MISPLACED,
+            position="customers/3/90",
+            event=event,
+            stream=[_said(score, above=True, at="predictions/1/77")],
+            batch=_said(score, above=True),
+            detail="the answer stands on partition 1, the event on 3",
         ),
         Example(
             found=Found.OUT_OF_ORDER,

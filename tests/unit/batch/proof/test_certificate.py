@@ -46,8 +46,7 @@ def _bit(made: Recorded, row: AnswerRow) -> None:  # noqa: ARG001 - a change of 
 
 def _swap(made: Recorded, at: int = 50) -> None:
     first, second = made.predictions()[at : at + 2]
-    for row in (first, second):
-        made.keys[made.offsets.index(row["offset"])] = b"same"
+    made.rekey(b"same", first["offset"], second["offset"])
     first["at_offset"], second["at_offset"] = second["at_offset"], first["at_offset"]
 
 
@@ -63,6 +62,9 @@ FAULTS: dict[str, Callable[[Recorded], object]] = {
     "event": lambda made: made.values.__setitem__(3, b"{}"),
     "key": lambda made: made.keys.__setitem__(3, None),
     "no key and an empty one": lambda made: made.keys.__setitem__(3, b""),
+    "answer's key": _of_answer(lambda _, row: row.update(key=b"other")),
+    "answer's other key": _of_answer(lambda _, row: row.update(key=b"another")),
+    "partition": _of_answer(lambda _, row: row.update(at_partition=1)),
     "order": _swap,
     "offset": lambda made: made.offsets.__setitem__(-1, made.offsets[-1] + 1),
 }
@@ -81,7 +83,7 @@ def test_the_same_number_of_other_events_out_of_order_changes_it(recording: Reco
     found = set()
     for at in (50, 52):
         made = recording.copy()
-        made.keys[:] = [b"same"] * len(made.keys)
+        made.rekey(b"same")
         _swap(made, at)
         proof = proved(made, models=models)
         assert proof.counts[Found.OUT_OF_ORDER] == 1

@@ -108,7 +108,7 @@ def test_a_dropped_dead_letter_is_missing(honest: Recorded, models: Models) -> N
 def test_a_second_prediction_is_a_duplicate_and_puts_no_other_out_of_order(
     honest: Recorded, models: Models
 ) -> None:
-    honest.keys[:] = [b"same"] * len(honest.keys)
+    honest.rekey(b"same")
     row = honest.predictions()[3]
     honest.answers.append(row | {"at_offset": 10_000})
     proof = proved(honest, models=models)
@@ -394,8 +394,7 @@ def test_a_swapped_pair_of_a_key_is_one_event_out_of_order_across_windows_too(
     honest: Recorded, models: Models, size: int
 ) -> None:
     early, late = honest.predictions()[10]["offset"], honest.predictions()[150]["offset"]
-    for offset in (early, late):
-        honest.keys[honest.offsets.index(offset)] = b"same"
+    honest.rekey(b"same", early, late)
     assert proved(honest, models=models, size=size).holds
     swap(honest, early, late)
     proof = proved(honest, models=models, size=size)
@@ -409,12 +408,12 @@ def test_events_of_different_keys_or_without_one_have_no_order(honest: Recorded,
     one, other = honest.predictions()[10]["offset"], honest.predictions()[150]["offset"]
     swap(honest, one, other)
     assert proved(honest, models=models).holds
-    honest.keys[:] = [None] * len(honest.keys)
+    honest.rekey(None)
     assert proved(honest, models=models).holds
 
 
 def test_a_replayed_dead_letter_is_late_on_purpose(honest: Recorded, models: Models) -> None:
-    honest.keys[:] = [b"same"] * len(honest.keys)
+    honest.rekey(b"same")
     assert proved(honest, models=models).holds
     early = honest.predictions()[10]
     early["at_offset"] = 100_000
@@ -422,6 +421,48 @@ def test_a_replayed_dead_letter_is_late_on_purpose(honest: Recorded, models: Mod
     only(proved(honest, models=models), Found.OUT_OF_ORDER, later)
     early["replayed"] = True
     assert proved(honest, models=models).holds
+
+
+def test_an_answer_under_another_key_is_misplaced(honest: Recorded, models: Models) -> None:
+    row = honest.predictions()[20]
+    row["key"] = b"wrong"
+    proof = proved(honest, models=models)
+    only(proof, Found.MISPLACED)
+    assert not proof.conserved
+    assert proof.examples[0].detail.startswith(
+        "the answer stands under the key 'wrong', the event under the key "
+    )
+    row["key"] = None
+    only(proved(honest, models=models, sample=1e-9), Found.MISPLACED)
+    honest.letters()[1]["key"] = b"wrong"
+    only(proved(honest, models=models), Found.MISPLACED, 2)
+    edited(row, score=0.5)
+    assert wrong(proved(honest, models=models)) == {Found.MISPLACED: 1, Found.OTHER_BITS: 1}
+
+
+def test_an_answer_on_another_partition_is_misplaced(honest: Recorded, models: Models) -> None:
+    honest.rekey(None)
+    for row in honest.answers:
+        row["at_partition"] = 1
+    proof = proved(honest, models=models)
+    only(proof, Found.MISPLACED, 200)
+    assert proof.examples[0].detail == "the answer stands on partition 1, the event on 0"
+
+
+@pytest.mark.parametrize(
+    ("length", "stub", "well"), [(4097, True, True), (4096, True, False), (4097, False, False)]
+)
+def test_only_a_letter_without_bytes_may_lack_a_long_key(
+    honest: Recorded, models: Models, length: int, stub: bool, well: bool
+) -> None:
+    letter = honest.letters()[0]
+    honest.rekey(b"k" * length, letter["offset"])
+    whole = letter["value"] or b""
+    letter |= {"value": None, "bytes": len(whole), "sha256": hashlib.sha256(whole).hexdigest(), "stub": stub}
+    letter["key"] = None
+    assert proved(honest, models=models).holds is well
+    letter["key"] = b"k"
+    only(proved(honest, models=models), Found.MISPLACED)
 
 
 def test_a_sample_depends_on_positions_alone_and_all_events_are_still_counted(

@@ -60,7 +60,7 @@ def test_the_books_say_what_is_wrong_with_each_partition() -> None:
     assert (shown.closed, shown.total) == (20, 24)
     assert [row.ledger.partition for row in shown.shown] == [0, 1, 2, 23]
     assert len(shown.folded) == 24
-    assert shown.shown[0].wrong == "1 missing, 1 duplicated, 1 out of order"
+    assert shown.shown[0].wrong == "1 missing, 1 duplicated, 1 misplaced, 1 out of order"
     assert shown.shown[-1].wrong == "1 of no event"
     assert shown.events == FAILING.events
 
