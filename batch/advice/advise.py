@@ -173,7 +173,7 @@ class _Comparison:
             name=name,
             period=period,
             uses=seen.uses,
-            age=Latencies().with_times(seen.ages).histogram() or _nothing(),
+            age=Latencies().with_times(seen.ages).histogram(),
             without=seen.without,
             stale=seen.stale,
             changed_customers=seen.changed_customers,
@@ -202,7 +202,7 @@ class _Comparison:
             name=REAL_TIME,
             period=0.0,
             uses=uses,
-            age=self._latency or at_once or _nothing(),
+            age=self._latency or at_once,
             without=0,
             stale=0,
             changed_customers=changes_since(history, self._since)[1],
@@ -282,8 +282,3 @@ def _cadences(wishes: Wishes, history: History) -> Iterator[tuple[str, Runs]]:
     found: list[tuple[str, Runs]] = [("nightly", nightly)]
     found += [(name, Every(period)) for period, name in named.items()]
     yield from sorted(found, key=lambda pair: pair[1].period)
-
-
-def _nothing() -> Histogram:
-    """Of no values."""
-    return Histogram(unit="seconds", bounds=[], counts=[0], p50=0.0, p99=0.0, largest=0.0)

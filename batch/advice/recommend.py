@@ -168,7 +168,7 @@ def _of_batch(cadence: CadenceResult) -> str:
         f" {uses:,} uses, and none at {percent(cadence.without / uses)}"
     )
     parts = [shares]
-    if cadence.without < uses:
+    if cadence.age is not None:
         parts.append(
             f"in use it was {told(cadence.age.p50)} old at the median, {told(cadence.age.p99)} at the 99th"
             " percentile"
@@ -210,7 +210,7 @@ def _of_real_time(facts: Facts) -> str:
     late = (
         f"a decision came {told(stream.age.p50)} after its event at the median, {told(stream.age.p99)} at the"
         " 99th percentile"
-        if facts.measured
+        if facts.measured and stream.age is not None
         else "each event has its own decision"
     )
     return (

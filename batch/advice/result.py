@@ -15,7 +15,8 @@ class CadenceResult(Frozen):
         name: `real time`, `every minute`, `hourly`, `nightly`.
         period: Seconds between two runs; 0 in real time.
         uses: Events that count, at each of which a decision is used; see batch/advice/cadences.py.
-        age: How old the decision in force was when it was used, in seconds: since the run began that made it.
+        age: How old the decision in force was when it was used, in seconds: since the run began that made it;
+            None when none ever was.
         without: Uses at which the customer had no decision yet.
         stale: Uses at which the decision in force was another than the event's own.
         changed_customers: Customers whose decision changed at least once.
@@ -34,7 +35,7 @@ class CadenceResult(Frozen):
     name: str
     period: float
     uses: int
-    age: Histogram
+    age: Histogram | None
     without: int
     stale: int
     changed_customers: int

@@ -60,7 +60,7 @@ def _cells(cadence: CadenceResult, advice: Advice) -> list[Text]:
         f"{cadence.uses:,}",
         percent(cadence.stale / uses),
         percent(cadence.without / uses),
-        *_spread(cadence.age if sum(cadence.age.counts) else None),
+        *_spread(cadence.age),
         *_spread(cadence.standing),
         f"{cadence.missed:,}",
         f"{cadence.runs:,}" if cadence.period else "-",

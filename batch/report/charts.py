@@ -57,10 +57,11 @@ def ages(name: str, cadences: Sequence[CadenceResult], title: str) -> Markup:
 
     Args:
         name: An id that no other drawing of the page has.
-        cadences: What to draw; a decision was in force at least once.
+        cadences: What to draw: those at which a decision was ever in force, of which there is one.
         title: What it shows.
     """
-    return in_both_widths(name, lambda ending, width: _ages(ending, cadences, title, width))
+    aged = [(cadence.name, cadence.age) for cadence in cadences if cadence.age is not None]
+    return in_both_widths(name, lambda ending, width: _ages(ending, aged, title, width))
 
 
 def _spread(name: str, histogram: Histogram, title: str, width: float) -> Markup:
@@ -90,28 +91,28 @@ def _spread(name: str, histogram: Histogram, title: str, width: float) -> Markup
     )
 
 
-def _ages(name: str, cadences: Sequence[CadenceResult], title: str, width: float) -> Markup:
+def _ages(name: str, aged: Sequence[tuple[str, Histogram]], title: str, width: float) -> Markup:
     narrow = width < WIDTHS["wide"]
     left, row, head = (8.0, 84.0, 30.0) if narrow else (150.0, 70.0, 12.0)
-    right, bottom = width - _RIGHT, row * len(cadences) + 6
-    logarithmic = _is_logarithmic([cadence.age for cadence in cadences])
-    rows = [_buckets(cadence.age, logarithmic=logarithmic) for cadence in cadences]
+    right, bottom = width - _RIGHT, row * len(aged) + 6
+    logarithmic = _is_logarithmic([age for _, age in aged])
+    rows = [_buckets(age, logarithmic=logarithmic) for _, age in aged]
     every = [bucket for buckets in rows for bucket in buckets]
     axis = _axis(every, left, right, logarithmic=logarithmic)
     ticks = _ticks(axis, _SECONDS)
     parts = [line(axis.at(tick), 4, axis.at(tick), bottom, "grid") for tick in ticks]
-    for place, (cadence, buckets) in enumerate(zip(cadences, rows, strict=True)):
+    for place, ((cadence, age), buckets) in enumerate(zip(aged, rows, strict=True)):
         floor = row * (place + 1)
-        total = sum(cadence.age.counts)
+        total = sum(age.counts)
         most = max((bucket.events for bucket in buckets), default=1)
         up = Scale(0.0, most / max(total, 1), floor, floor - row + head)
         parts += [_bar(bucket, total, axis, up) for bucket in buckets]
         parts.append(line(left, floor, right, floor, "axis"))
-        parts += _age_labels(cadence, floor - row + 22 if narrow else floor - 38, narrow=narrow)
+        parts += _age_labels(cadence, age, floor - row + 22 if narrow else floor - 38, narrow=narrow)
     description = "; ".join(
-        f"{cadence.name}: half of the decisions in use were {duration(cadence.age.p50)} old or younger,"
-        f" 99 of 100 {duration(cadence.age.p99)} or younger"
-        for cadence in cadences
+        f"{cadence}: half of the decisions in use were {duration(age.p50)} old or younger,"
+        f" 99 of 100 {duration(age.p99)} or younger"
+        for cadence, age in aged
     )
     return drawing(
         name,
@@ -124,13 +125,13 @@ def _ages(name: str, cadences: Sequence[CadenceResult], title: str, width: float
     )
 
 
-def _age_labels(cadence: CadenceResult, y: float, *, narrow: bool) -> list[Markup]:
-    figures = [f"p50 {duration(cadence.age.p50)}", f"p99 {duration(cadence.age.p99)}"]
+def _age_labels(cadence: str, age: Histogram, y: float, *, narrow: bool) -> list[Markup]:
+    figures = [f"p50 {duration(age.p50)}", f"p99 {duration(age.p99)}"]
     if narrow:
-        told = element("tspan", cadence.name, klass="name") + f" {' · '.join(figures)}"
+        told = element("tspan", cadence, klass="name") + f" {' · '.join(figures)}"
         return [text(told, 8, y, "label")]
     beside = [text(figure, 0, y + 18 + 16 * place, "label quiet") for place, figure in enumerate(figures)]
-    return [text(cadence.name, 0, y, "label name"), *beside]
+    return [text(cadence, 0, y, "label name"), *beside]
 
 
 def _is_logarithmic(histograms: Sequence[Histogram]) -> bool:

@@ -188,6 +188,7 @@ def test_customers_who_come_once_need_real_time(tmp_path: Path, capsys: pytest.C
     advice = advice_on(capsys, path, "--model", LINEAR)
     assert advice.recommended == "real time"
     assert {one.without for one in advice.cadences[1:]} == {200}
+    assert {one.age for one in advice.cadences[1:]} == {None}, "no decision was ever in force"
     assert any("Each customer came only once" in reason for reason in advice.reasons)
 
 

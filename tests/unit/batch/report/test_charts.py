@@ -58,6 +58,14 @@ def test_ages_share_one_axis() -> None:
     assert first_of_each == sorted(first_of_each)
 
 
+def test_a_cadence_at_which_no_decision_was_ever_in_force_has_no_ages() -> None:
+    stream, *batches = reports.advice().cadences
+    unaged = [one.model_copy(update={"age": None}) for one in batches]
+    text = parsed(ages("x", [stream, *unaged], "title")).text
+    assert stream.name in text
+    assert not any(one.name in text for one in batches)
+
+
 def test_the_recommended_cadence_is_marked_and_in_what_is_accepted() -> None:
     page = parsed(costs("x", reports.advice()))
     (best,) = first_half(elements(page, "circle", "best"))

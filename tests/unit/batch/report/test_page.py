@@ -166,14 +166,18 @@ def test_a_proof_of_nothing_has_a_page(kind: str) -> None:
 
 def test_an_advice_without_a_decision_in_force_has_a_page() -> None:
     advice = reports.advice()
-    none = Histogram(unit="seconds", bounds=[], counts=[0], p50=0.0, p99=0.0, largest=0.0)
-    first, *others = (cadence.model_copy(update={"age": none}) for cadence in advice.cadences)
+    first, *others = (
+        cadence.model_copy(update={"age": None, "standing": None}) for cadence in advice.cadences
+    )
     some = reports.advice().cadences[1]
     for cadences in ([first], [first, *others], [first, some]):
         report = reports.holding().model_copy(
             update={"proof": None, "advice": advice.model_copy(update={"cadences": cadences})}
         )
-        assert parsed(page(report)).text.count("Age of the decision") == 2 * (some in cadences)
+        text = parsed(page(report)).text
+        assert text.count("Age of the decision") == 2 * (some in cadences)
+        unaged = sum(cadence.age is None for cadence in cadences)
+        assert text.count("\u2013") >= 3 * unaged, "a dash for both ages, and for how long one stood"
 
 
 @pytest.mark.parametrize(
