@@ -10,6 +10,7 @@ from batch.replaying.show import show
 from shared import logs
 from shared.errors import AnswerIsNo, ExitCode
 from shared.settings import load
+from shared.wording import percent
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,7 +51,7 @@ def _check(found: Replay, most: float) -> None:
     changed = found.all.flipped + found.lost
     if changed / total > most:
         raise AnswerIsNo(
-            f"{changed:,} of {total:,} decisions ({changed / total:.2%}) flip or are lost, more than"
+            f"{changed:,} of {total:,} decisions ({percent(changed / total)}) flip or are lost, more than"
             f" --fail-above {most:g} allows",
             hint="See the segments and customers above, and decide whether the change is meant.",
         )

@@ -7,13 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from batch.replaying.result import Affected, Flips, Replay
+from batch.replaying.verdict import Tone, tone, verdict
 from shared.visible import visible
-from shared.wording import counted
+from shared.wording import digits, percent, signed
 
 # The longest line of a table, in characters.
 _WIDEST: Final = 1_000
-# A smaller share is not told by its figures.
-_LEAST_TOLD: Final = 0.001
+_STYLES: Final[dict[Tone, str]] = {"same": "green", "changed": "yellow", "nothing to compare": "red"}
 
 
 def show(replay: Replay, top: int, console: Console | None = None) -> None:
@@ -40,7 +40,7 @@ def show(replay: Replay, top: int, console: Console | None = None) -> None:
         _print(console, _rejected(replay))
     for note in replay.notes:
         console.print(Text(visible(note), style="yellow"), soft_wrap=True)
-    console.print(verdict(replay), soft_wrap=True)
+    console.print(Text(verdict(replay), style=_STYLES[tone(replay)]), soft_wrap=True)
 
 
 def most_flipped(replay: Replay, top: int) -> list[Flips]:
@@ -59,24 +59,6 @@ def _above(flips: Flips, total: Flips) -> bool:
     return flips.beyond_chance and flips.share > total.share
 
 
-def verdict(replay: Replay) -> Text:
-    """What flips, in a sentence."""
-    total = replay.all
-    if not replay.compared:
-        return Text("No event has a decision of both: there is nothing to compare.", style="red")
-    if not total.flipped:
-        return Text(f"No decision of {total.events:,} flips.", style="green")
-    return Text(
-        f"{total.flipped:,} of {counted(total.events, 'decision')}"
-        f" {'flips' if total.flipped == 1 else 'flip'} ({_share(total.share)}): {total.raised:,} become true, {total.lowered:,} become false.",
-        style="yellow",
-    )
-
-
-def _share(share: float) -> str:
-    return f"{share:.1%}" if share >= _LEAST_TOLD or not share else "less than 0.1%"
-
-
 def _print(console: Console, table: Table) -> None:
     # Cut off by nothing: where lines are too long for the terminal, that wraps them.
     wide = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
@@ -90,28 +72,28 @@ def _segments(segments: list[Flips], total: Flips) -> Table:
     table.add_column("segment")
     for column in ("flips", "of events", "flipped", "to true", "to false", "mean change"):
         table.add_column(column, justify="right")
-    table.add_column("")
+    table.add_column("beyond chance")
     for flips in segments:
         table.add_row(
             Text(visible(flips.feature)),
             Text(visible(flips.segment)),
-            _share(flips.share),
+            percent(flips.share),
             f"{flips.events:,}",
             f"{flips.flipped:,}",
             f"{flips.raised:,}",
             f"{flips.lowered:,}",
-            f"{flips.mean_change:+.2g}",
-            Text("beyond chance", style="red") if _above(flips, total) else "",
+            signed(flips.mean_change),
+            Text("yes", style="red") if _above(flips, total) else "",
         )
     table.add_row(
         Text("all", style="bold"),
         "",
-        _share(total.share),
+        percent(total.share),
         f"{total.events:,}",
         f"{total.flipped:,}",
         f"{total.raised:,}",
         f"{total.lowered:,}",
-        f"{total.mean_change:+.2g}",
+        signed(total.mean_change),
         "",
     )
     return table
@@ -128,9 +110,9 @@ def _affected(affected: list[Affected]) -> Table:
         table.add_row(
             Text(visible(one.customer)),
             Text(visible(one.position)),
-            f"{one.before:.4g}",
-            f"{one.after:.4g}",
-            f"{one.after - one.before:+.4g}",
+            digits(one.before),
+            digits(one.after),
+            signed(one.after - one.before),
             str(one.decision).lower(),
         )
     return table

@@ -7,8 +7,8 @@ from typing import Final
 
 from markupsafe import Markup
 
-from batch.report.figures import percent
 from batch.report.svg import line, text
+from shared.wording import percent
 
 #: The room that the label of a tick needs, and that of a letter: nobody measures it here.
 TICK_ROOM: Final = 58.0

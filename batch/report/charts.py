@@ -21,8 +21,9 @@ from batch.report.axes import (
     shares,
     time_ticks,
 )
-from batch.report.figures import count, duration, measure, part
+from batch.report.figures import count, measure
 from batch.report.svg import WIDTHS, drawing, element, in_both_widths, line, text
+from shared.wording import duration, part
 
 _SECONDS: Final = "seconds"
 # What stands beside a drawing on the right: half a label.

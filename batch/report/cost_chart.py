@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from batch.advice.result import Advice, CadenceResult
 from batch.report.axes import LETTER, LOGARITHMIC_FROM, Scale, across, round_ticks, shares
-from batch.report.figures import digits, percent
 from batch.report.svg import drawing, element, in_both_widths, line, text
+from shared.wording import digits, percent
 
 # Between the lines of names that stand above each other.
 _LINE = 17.0

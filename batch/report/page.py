@@ -10,16 +10,20 @@ from markupsafe import Markup
 
 from batch.proof.result import Proof
 from batch.proof.show import verdict
-from batch.replaying.result import Replay
+from batch.replaying.verdict import Tone, tone
+from batch.replaying.verdict import verdict as replayed
 from batch.report import figures
 from batch.report.charts import ages, spread
 from batch.report.cost_chart import costs
 from batch.report.document import Report
 from batch.report.marks import marked
 from batch.report.views import books, classes, examples, explained, features, matrix, segments, unbalanced
+from shared import wording
 from shared.visible import visible
 
 _TEMPLATE: Final = "report.html.jinja"
+# By what a replay found, how its page looks; a change is neither good nor bad.
+_LOOKS: Final[dict[Tone, str]] = {"same": "holds", "changed": "plain", "nothing to compare": "fails"}
 
 
 def page(report: Report) -> str:
@@ -33,16 +37,16 @@ def page(report: Report) -> str:
     )
     templates.filters |= {
         "count": figures.count,
-        "digits": figures.digits,
-        "duration": figures.duration,
+        "digits": wording.digits,
+        "duration": wording.duration,
         "measure": figures.measure,
-        "percent": figures.percent,
-        "signed": figures.signed,
+        "percent": wording.percent,
+        "signed": wording.signed,
         "visible": visible,
         "moment": moment,
     }
     templates.globals |= {
-        "part": figures.part,
+        "part": wording.part,
         "marked": marked,
         "spread": spread,
         "ages": ages,
@@ -53,34 +57,36 @@ def page(report: Report) -> str:
         report=report,
         style=Markup(style),  # noqa: S704 - this package's own
         headline=headline(report),
+        looks=_looks(report),
         **_proof(report.proof),
         segments=None if report.replay is None else segments(report.replay),
     )
 
 
 def headline(report: Report) -> str:
-    """What a report says first: the verdict, or the recommendation, or how many decisions flip."""
+    """What a report says first: the verdict, or the recommendation, or which decisions flip."""
     if report.proof is not None:
         return verdict(report.proof)
     if report.advice is not None:
         return report.advice.recommendation
     if report.replay is not None:
-        return _flipped(report.replay)
+        return replayed(report.replay)
     raise ValueError("a report has at least one section")
+
+
+def _looks(report: Report) -> str:
+    """How the head looks: that of what `holds`, of what `fails`, or the `plain` one."""
+    if report.proof is not None:
+        return "holds" if report.proof.holds else "fails"
+    if report.advice is None and report.replay is not None:
+        return _LOOKS[tone(report.replay)]
+    return "plain"
 
 
 def moment(text: str) -> str:
     """An RFC 3339 time as people write it: 14 March 2026, 09:26:53 UTC."""
     time = datetime.fromisoformat(text)
     return f"{time.day} {time:%B %Y, %H:%M:%S} {time.tzname() or ''}".strip()
-
-
-def _flipped(replay: Replay) -> str:
-    flips = replay.all.raised + replay.all.lowered
-    if not flips:
-        return f"No decision flips: {replay.compared:,} events were scored by both models."
-    share = figures.part(flips, replay.compared)
-    return f"{flips:,} decisions flip: {share} of {replay.compared:,} events."
 
 
 def _proof(proof: Proof | None) -> dict[str, object]:

@@ -82,7 +82,10 @@ def test_what_is_printed_ends_with_the_verdict(
     shown = capsys.readouterr().out
     assert "Segments that flip most" in shown
     assert "Customers most affected" in shown
-    assert shown.splitlines()[-1] == "1 of 5 decisions flips (20.0%): 1 become true, 0 become false."
+    assert shown.splitlines()[-1] == (
+        "1 of 5 decisions flips (20%): 1 becomes true, 0 become false."
+        " Their scores stay: only the threshold is another."
+    )
 
 
 def made_up(count: int, seed: int = 3) -> list[dict[str, Any]]:
@@ -272,7 +275,7 @@ def test_an_event_that_only_the_tried_model_rejects_has_lost_its_prediction(
         (note,) = found.notes
         assert note.startswith("Rejected by threshold@2 only, for out_of_range of feature, 1: ")
     too_many = refusal(capsys, ExitCode.ANSWER_IS_NO, after, path, "--against", before, "--fail-above", "0.1")
-    assert "1 of 5 decisions (20.00%) flip or are lost, more than --fail-above 0.1 allows" in too_many
+    assert "1 of 5 decisions (20%) flip or are lost, more than --fail-above 0.1 allows" in too_many
 
 
 def test_fail_above_is_a_limit_that_may_be_reached(
@@ -312,7 +315,7 @@ def test_a_model_against_itself_flips_nothing(
     assert (found.compared, found.all.flipped) == (5, 0)
     assert found.notes == [f"Both are the same model, {found.before}: nothing can flip."]
     assert main(["replay", str(before), str(path), "--against", str(before)]) == ExitCode.DONE
-    assert "No decision of 5 flips." in capsys.readouterr().out
+    assert "No decision flips: 5 events have one of both." in capsys.readouterr().out
 
 
 def test_a_report_is_written(
@@ -334,7 +337,7 @@ def test_an_input_that_history_lacks(
     assert (found.compared, found.newly_rejected) == (0, {"missing_field": 5})
     assert 'declare a default or "missing": "nan"' in found.notes[-1]
     assert main(["replay", str(after), str(tmp_path / "rows.ndjson"), "--against", str(before)]) == 0
-    assert "No event has a decision of both" in capsys.readouterr().out
+    assert "Nothing to compare: no event has a decision of both." in capsys.readouterr().out
     said = refusal(
         capsys, ExitCode.UNREADABLE, after, write_rows(tmp_path, "csv", EVENTS), "--against", before
     )
