@@ -34,7 +34,8 @@ _MAX_TEXT: Final = 900
 #: The most bytes of a key that a letter without its event's bytes keeps: an id of 1,024 characters fits.
 MAX_STUB_KEY: Final = 4 * 1024
 
-_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+# Any number of so many digits is an int64.
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 # What Kafka gives a record that was sent without a time.
 _NO_TIME: Final = "-1"
 

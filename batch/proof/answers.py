@@ -9,8 +9,8 @@ PREDICTION, LETTER = 0, 1
 #: Answers; the position of the event is `(partition, offset)`, where the answer stands itself is
 #: `(at_partition, at_offset)` on the topic of its kind, under its `key`. `value` is the prediction as it was
 #: written, or the event's bytes in the letter; `model` is `name@version`; `model_sha256` (12 hex) is of
-#: predictions alone. `bytes` and `sha256` are those of a letter that goes without its event's bytes, a `stub` (see
-#: `stub_of` in shared/dead_letters.py), or of one with more bytes than are kept here. A prediction is
+#: predictions alone. `bytes` and `sha256` are those of a letter that goes without its event's bytes, a `stub`
+#: (see `stub_of` in shared/dead_letters.py), or of one with more bytes than are kept here. A prediction is
 #: `replayed` when its event had a dead letter that was replayed: it is late on purpose.
 ANSWERS: Final = pa.schema(
     [

@@ -60,14 +60,14 @@ def assign(models: Models, answers: Answers, newest: Model) -> Assigned:
 
 
 def contributions_of(value: bytes | None) -> int:
-    """How many contributions a prediction has; PLAIN where it is not explained."""
+    """How many contributions a prediction has; PLAIN where it has none, as no stream that explains writes."""
     if value is None or _CONTRIBUTIONS not in value:
         return PLAIN
     # In a text of JSON no quote stands as it is, so that this is no part of any.
     if count := value.count(_INPUT):
         return count
     listed = (decoded(value) or {}).get("contributions")
-    return len(listed) if isinstance(listed, list) else PLAIN
+    return len(listed) or PLAIN if isinstance(listed, list) else PLAIN
 
 
 def _candidates(models: Models, stamp: Stamp) -> list[Model]:

@@ -16,6 +16,7 @@ from batch.proof.spill import Books, Spill, Spilled, books_in, write_books
 from batch.proof.stamps import Read, Reading
 from batch.proof.window import WINDOW_OFFSETS
 from batch.snapshots import RECORD_SCHEMA
+from shared.dead_letters import ATTEMPT, BYTES, OFFSET, PARTITION, TIMESTAMP
 from shared.errors import InputError
 from shared.kafka.columns import RecordColumns
 from shared.replay_log import Replayed
@@ -139,6 +140,15 @@ def test_a_record_without_a_letter_s_headers_is_no_letter() -> None:
         1,
         (8, "its event would be of partition 7, which the input topic does not have"),
     )
+
+
+@pytest.mark.parametrize("name", [OFFSET, PARTITION, TIMESTAMP, BYTES, ATTEMPT])
+def test_a_number_that_no_letter_has_is_of_a_stranger(name: str) -> None:
+    for number in (b"9223372036854775808", b"9" * 19, b"9" * 400):
+        columns = letter_columns([b"x"], 8, stub=True)
+        columns.headers[0] = list((dict(columns.headers[0]) | {name: number}).items())
+        found = read(columns)
+        assert (found.foreign, found.answers.num_rows) == (1, 0)
 
 
 def answers_at(places: list[tuple[int, int, int, int]]) -> pa.Table:

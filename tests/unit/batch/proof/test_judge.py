@@ -202,6 +202,7 @@ def test_no_depth_of_a_value_stops_a_proof(models: Models, churn: Predictor) -> 
         ({"churn": 1}, Found.OTHER_DECISION, "churn"),
         ({"prediction_id": "customers/0/9999"}, Found.OTHER_BITS, "prediction_id"),
         ({"extra": 1}, Found.OTHER_BITS, "extra"),
+        ({"contributions": []}, Found.OTHER_BITS, "contributions"),
         ({"customer_id": "0000-OTHER"}, Found.OTHER_INPUT, "customer_id"),
         ({"event_id": "s1-999"}, Found.OTHER_INPUT, "event_id"),
         ({"event_id": None}, Found.OTHER_INPUT, "event_id"),
