@@ -174,7 +174,12 @@ class Reading:
                 told.append(one)
         letters = batch.take(pa.array(rows, pa.int64()))
         values = letters.column("value").to_pylist()
-        left_out = [one.left_out or _shortened(value) for one, value in zip(told, values, strict=True)]
+        # Where bytes are there, they count, whatever the headers say of them.
+        stubs = [value is None and one.left_out is not None for one, value in zip(told, values, strict=True)]
+        left_out = [
+            one.left_out if stub else _shortened(value)
+            for one, value, stub in zip(told, values, stubs, strict=True)
+        ]
         kept = [value if one is None else None for value, one in zip(values, left_out, strict=True)]
         read.answers = self._table(
             letters,
@@ -186,7 +191,7 @@ class Reading:
             reason=[str(one.reason) for one in told],
             bytes=[None if one is None else one.bytes for one in left_out],
             sha256=[None if one is None else one.sha256 for one in left_out],
-            stub=[one.left_out is not None for one in told],
+            stub=stubs,
         )
         return read
 

@@ -1,5 +1,6 @@
 """Predictions and dead letters as answers by position: in any order, in little memory, each one kept."""
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 
@@ -149,6 +150,15 @@ def test_a_number_that_no_letter_has_is_of_a_stranger(name: str) -> None:
         columns.headers[0] = list((dict(columns.headers[0]) | {name: number}).items())
         found = read(columns)
         assert (found.foreign, found.answers.num_rows) == (1, 0)
+
+
+def test_what_a_letter_holds_counts_and_not_what_its_headers_say_of_it() -> None:
+    columns = letter_columns([b"short", b"l" * 5000], 8, stub=True)
+    columns.values[:] = [b"other", b"o" * 5000]
+    short, long = read(columns).answers.to_pylist()
+    assert (short["value"], short["sha256"], short["stub"]) == (b"other", None, False)
+    digest = hashlib.sha256(b"o" * 5000).hexdigest()
+    assert (long["value"], long["bytes"], long["sha256"], long["stub"]) == (None, 5000, digest, False)
 
 
 def answers_at(places: list[tuple[int, int, int, int]]) -> pa.Table:
