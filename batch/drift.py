@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from batch.divergence import JS_OF_PSI, Bin, Divergence, divergence
 from batch.drift_sides import Side, load_side
+from batch.terminal import print_whole
 from shared import logs
 from shared.errors import ExitCode, InputError
 from shared.logs import LogSettings
@@ -21,9 +22,6 @@ from shared.settings import CommandSettings, load
 from shared.sketches.feature import FeatureSketch
 
 Verdict = Literal["drifted", "stable", "too few rows"]
-
-# The longest line of a table, in characters.
-_WIDEST: Final = 1_000
 
 
 class DriftSettings(LogSettings, CommandSettings):
@@ -235,11 +233,7 @@ def show(settings: DriftSettings, a: Side, b: Side, drift: Drift, console: Conso
     for name, side in (("A", a), ("B", b)):
         text = f"{name}: {side.name}, {side.sketches.rows:,} valid rows, {side.model}"
         console.print(Text(text, style="dim"), soft_wrap=True)
-    table = _table(drift)
-    # Cut off by nothing: where lines are too long for the terminal, that wraps them.
-    wide = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
-    console.width = max(console.width, wide)
-    console.print(table)
+    print_whole(console, _table(drift))
     if a.model_sha256 != b.model_sha256:
         text = f"The models differ: {_named(a)} in A, {_named(b)} in B."
         console.print(Text(text, style="yellow"), soft_wrap=True)

@@ -8,11 +8,10 @@ from rich.text import Text
 
 from batch.replaying.result import Affected, Flips, Replay
 from batch.replaying.verdict import Tone, tone, verdict
+from batch.terminal import print_whole
 from shared.visible import visible
 from shared.wording import digits, percent, signed
 
-# The longest line of a table, in characters.
-_WIDEST: Final = 1_000
 _STYLES: Final[dict[Tone, str]] = {"same": "green", "changed": "yellow", "nothing to compare": "red"}
 
 
@@ -33,11 +32,11 @@ def show(replay: Replay, top: int, console: Console | None = None) -> None:
         console.print(Text(f"{name:<8}{visible(text)}", style="dim"), soft_wrap=True)
     segments = most_flipped(replay, top)
     if segments:
-        _print(console, _segments(segments, replay.all))
+        print_whole(console, _segments(segments, replay.all))
     if replay.affected:
-        _print(console, _affected(replay.affected))
+        print_whole(console, _affected(replay.affected))
     if replay.newly_rejected or replay.newly_scored:
-        _print(console, _rejected(replay))
+        print_whole(console, _rejected(replay))
     for note in replay.notes:
         console.print(Text(visible(note), style="yellow"), soft_wrap=True)
     console.print(Text(verdict(replay), style=_STYLES[tone(replay)]), soft_wrap=True)
@@ -57,13 +56,6 @@ def most_flipped(replay: Replay, top: int) -> list[Flips]:
 
 def _above(flips: Flips, total: Flips) -> bool:
     return flips.beyond_chance and flips.share > total.share
-
-
-def _print(console: Console, table: Table) -> None:
-    # Cut off by nothing: where lines are too long for the terminal, that wraps them.
-    wide = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
-    console.width = max(console.width, wide)
-    console.print(table)
 
 
 def _segments(segments: list[Flips], total: Flips) -> Table:
