@@ -9,7 +9,7 @@ from rich.text import Text
 from batch.proof.classes import AGREEING, CLASSES, Found
 from batch.proof.result import Answer, Example, Explaining, FeatureParity, Proof
 from shared.visible import visible
-from shared.wording import counted
+from shared.wording import counted, duration, part, percent
 
 # So much of an event is shown of an example.
 _EVENT_WIDTH = 200
@@ -139,7 +139,7 @@ def _explaining(found: Sequence[Explaining]) -> Table:
     for column in ("of these", "of all"):
         table.add_column(column, justify="right")
     for one in found:
-        shares = f"{one.share:.0%}", f"{one.share_of_all:.0%}"
+        shares = percent(one.share), percent(one.share_of_all)
         table.add_row(one.found.replace("_", " "), Text(one.feature), Text(visible(one.value)), *shares)
     return table
 
@@ -151,7 +151,7 @@ def _features(features: Sequence[FeatureParity]) -> Table:
         table.add_column(column, justify="right")
     for feature in features:
         counts = feature.mismatched, feature.missing, feature.extra
-        shares = [f"{count:,} ({count / (feature.compared or 1):.2%})" if count else "0" for count in counts]
+        shares = [f"{count:,} ({part(count, feature.compared)})" if count else "0" for count in counts]
         style = "red" if any(counts) else ""
         table.add_row(Text(visible(feature.feature), style=style), f"{feature.compared:,}", *shares)
     return table
@@ -173,8 +173,8 @@ def _lines(proof: Proof) -> Iterator[str]:
         yield f"Scored by {model.id} {model.sha256}{known}: {counted(model.predictions, 'event')}."
     if proof.latency is not None:
         yield (
-            f"Answered {_seconds(proof.latency.p50)} after the event's timestamp (median),"
-            f" {_seconds(proof.latency.p99)} (99th percentile), {_seconds(proof.latency.largest)} (longest)."
+            f"Answered {duration(proof.latency.p50)} after the event's timestamp (median),"
+            f" {duration(proof.latency.p99)} (99th percentile), {duration(proof.latency.largest)} (longest)."
         )
     rates = [
         f"{name} {rate:,.0f} events/s"
@@ -185,7 +185,3 @@ def _lines(proof: Proof) -> Iterator[str]:
         yield f"Throughput: {', '.join(rates)}."
     yield from proof.notes
     yield f"Certificate {proof.certificate}"
-
-
-def _seconds(value: float) -> str:
-    return f"{value * 1000:,.0f} ms" if value < 1 else f"{value:,.1f} s"
