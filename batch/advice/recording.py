@@ -7,6 +7,7 @@ bytes an event for a while: a million events need some 120 MB beside what the pr
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +31,10 @@ SAMPLED: Final = 50_000
 #: So many events without a time, and none with one, are enough to refuse a source.
 _ENOUGH: Final = 100_000
 _DAY: Final = 86_400_000
+#: Within a week of the ends of the calendar no run can be put before or after an event.
+_CALENDAR: Final = [
+    round(datetime(*day, tzinfo=UTC).timestamp()) * 1_000 for day in ((1, 1, 8), (9999, 12, 24))
+]
 #: An offset fits below, a partition above: together they are one number.
 _OFFSET_BITS: Final = 48
 
@@ -174,7 +179,7 @@ class _Recorder:
             raise self._nothing()
         customers, times = _emptied(self._customers), _emptied(self._times)
         decisions = _emptied(self._decisions)
-        near = _near(times)
+        near = self._near(times)
         strays = len(near) - int(near.sum())
         if strays:
             customers, times, decisions = customers[near], times[near], decisions[near]
@@ -191,6 +196,19 @@ class _Recorder:
             keys[order],
             stamped[order],
         )
+
+    def _near(self, times: Times) -> npt.NDArray[np.bool_]:
+        """Which times are near the others, and in the calendar."""
+        first, last = _CALENDAR
+        near: npt.NDArray[np.bool_] = (times >= first) & (times <= last)
+        if not near.any():
+            raise InputError(
+                f"{self._source}: all {len(times):,} events lie at the ends of the calendar or outside it",
+                hint="Give each the occurred_at at which it happened; the timestamp of a record is in"
+                " milliseconds since 1970.",
+            )
+        near[near] = _near(times[near])
+        return near
 
     def _keep(self, source: Scorable, chunk: Chunk) -> None:
         wanted = SAMPLED - self._sampled

@@ -173,6 +173,19 @@ def test_a_recording_is_called_too_short_only_where_it_is(
 
 
 @pytest.mark.usefixtures("quick")
+def test_events_at_the_ends_of_the_calendar_are_left_out_in_a_sentence(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = [
+        {**event(1, 0.9, 0), "occurred_at": text} for text in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+    ]
+    path = write(tmp_path / "events.ndjson", [*ends, *(event(1, 0.9, place) for place in range(3))])
+    advice = advice_on(capsys, path, "--model", model)
+    assert advice.events == 3
+    assert any(note.startswith("2 events lie far from all others in time") for note in advice.notes)
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_recording_of_a_moment_gets_an_advice_that_says_so(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

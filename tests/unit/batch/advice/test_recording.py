@@ -176,6 +176,24 @@ def test_events_that_come_within_a_day_of_a_burst_are_no_strays(tmp_path: Path, 
     assert not recorded(predictor, write_ndjson(tmp_path, [*burst, later])).strays
 
 
+def test_times_at_the_ends_of_the_calendar_are_strays(tmp_path: Path, predictor: Predictor) -> None:
+    ends = [event(1, 0.9, occurred_at=text) for text in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")]
+    days = [event(1, 0.9, occurred_at=DAY)] * 3
+    found = recorded(predictor, write_ndjson(tmp_path, [*ends, *days]))
+    assert (found.history.times.tolist(), found.strays) == ([DAY_MS] * 3, 2)
+    with pytest.raises(InputError, match="all 2 events lie at the ends of the calendar"):
+        recorded(predictor, write_ndjson(tmp_path, ends))
+
+
+def test_timestamps_that_are_no_milliseconds_are_told_of(tmp_path: Path, predictor: Predictor) -> None:
+    values: list[bytes | None] = [json.dumps(event(1, 0.9)).encode()] * 2
+    times = [TIME * 1_000, TIME * 1_000 + 1]
+    columns = RecordColumns("customers", 0, [0, 1], times, [None] * 2, values)
+    with pytest.raises(InputError, match="outside it") as refused:
+        recorded(predictor, write_snapshot(tmp_path / "events", "customers", [columns]))
+    assert "milliseconds since 1970" in str(refused.value.hint)
+
+
 def test_nothing_to_look_at_is_told_apart(tmp_path: Path, predictor: Predictor) -> None:
     with pytest.raises(InputError, match="there are no events"):
         recorded(predictor, write_ndjson(tmp_path, []))
