@@ -14,6 +14,8 @@ from shared.logs import LogSettings
 from shared.settings import CommandSettings, Delimiter
 
 _UTC: Final = "UTC"
+#: More than anybody means, and so little that no product of it is infinite.
+_MOST: Final = 1e12
 
 
 class Wishes(BaseModel):
@@ -36,18 +38,30 @@ class Wishes(BaseModel):
         " counted; half of the recorded time unless given.",
     )
     run_seconds: float | None = Field(
-        None, ge=0, description="How long a run takes; what was measured on this machine unless given."
+        None,
+        ge=0,
+        le=_MOST,
+        allow_inf_nan=False,
+        description="How long a run takes; what was measured on this machine unless given.",
     )
     stream_cpu: float | None = Field(
         None,
         ge=0,
+        le=_MOST,
+        allow_inf_nan=False,
         description="CPU seconds per million events that your consumers need, Kafka included: the rise of"
         " process_cpu_seconds_total over that of events; measured without Kafka unless given.",
     )
     stream_cores: float = Field(
-        1.0, ge=0, description="Cores that are held for real time all day, whether they are used or not."
+        1.0,
+        ge=0,
+        le=_MOST,
+        allow_inf_nan=False,
+        description="Cores that are held for real time all day, whether they are used or not.",
     )
-    price: float | None = Field(None, ge=0, description="What a CPU hour costs, in any currency.")
+    price: float | None = Field(
+        None, ge=0, le=_MOST, allow_inf_nan=False, description="What a CPU hour costs, in any currency."
+    )
     sample: float = Field(
         1.0, gt=0, le=1, description="The share of customers to look at, each with all events."
     )

@@ -18,6 +18,13 @@ def test_any_other_text_is_refused(text: str) -> None:
         seconds_of(text)
 
 
+def test_more_than_a_hundred_years_is_refused() -> None:
+    assert seconds_of("36525d") == 36_525 * 86_400
+    for text in ("36526d", "9" * 400 + "d"):
+        with pytest.raises(ValueError, match="100 years or less"):
+            seconds_of(text)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0 s"), (0.25, "250 ms"), (61.2, "61.2 s"), (900, "15 min"), (7_200, "2 h"), (172_800, "2 d")],

@@ -290,6 +290,17 @@ def test_a_report_is_written_where_it_is_asked_for(
         (["--time-zone", "../etc/passwd"], "a name of the time zone database"),
         (["--nightly-at", "02:00+01:00"], "--time-zone says where"),
         (["--tolerate", "2"], "--tolerate"),
+        (["--price", "inf"], "--price or TANDEM_PRICE: Input should be a finite number"),
+        (["--price", "nan"], "--price or TANDEM_PRICE: Input should be a finite number"),
+        (["--price", "1e300"], "--price or TANDEM_PRICE: Input should be less than or equal to"),
+        (["--stream-cores", "inf"], "--stream-cores or TANDEM_STREAM_CORES: Input should be a finite number"),
+        (["--run-seconds", "nan"], "--run-seconds or TANDEM_RUN_SECONDS: Input should be a finite number"),
+        (["--stream-cpu", "inf"], "--stream-cpu or TANDEM_STREAM_CPU: Input should be a finite number"),
+        (
+            ["--warm-up", "99999999999999d"],
+            "--warm-up or TANDEM_WARM_UP: a length of time of 100 years or less",
+        ),
+        (["--every", "9" * 400 + "d"], "--every or TANDEM_EVERY: a length of time of 100 years or less"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_by_name(
