@@ -109,14 +109,17 @@ class Replayed:
         """Whether nothing was ever replayed."""
         return self._entries.execute("SELECT 1 FROM entry LIMIT 1").fetchone() is None
 
-    def knows(self, position: str) -> bool:
-        """Whether an event of a position, `topic/partition/offset`, was ever replayed."""
+    def times_of(self, position: str) -> list[int]:
+        """The timestamps of the events of a position, `topic/partition/offset`, that were ever replayed.
+
+        There are several where topics of the same name were made anew; none is of a position never replayed.
+        """
         if not self._hashes[hash(position) % _HASHES]:
-            return False
+            return []
         # "A" is the character after "@", which ends the position.
         bounds = (f"{position}@".encode(), f"{position}A".encode())
-        found = self._entries.execute("SELECT 1 FROM entry WHERE key >= ? AND key < ? LIMIT 1", bounds)
-        return found.fetchone() is not None
+        found = self._entries.execute("SELECT key FROM entry WHERE key >= ? AND key < ?", bounds)
+        return [int(key.rpartition(b"@")[2]) for (key,) in found]
 
     def standing(self, told: Told) -> Standing:
         """What became of a letter."""

@@ -10,8 +10,9 @@ PREDICTION, LETTER = 0, 1
 #: `(at_partition, at_offset)` on the topic of its kind, under its `key`. `value` is the prediction as it was
 #: written, or the event's bytes in the letter; `model` is `name@version`; `model_sha256` (12 hex) is of
 #: predictions alone. `bytes` and `sha256` are those of a letter that goes without its event's bytes, a `stub`
-#: (see `stub_of` in shared/dead_letters.py), or of one with more bytes than are kept here. A prediction is
-#: `replayed` when its event had a dead letter that was replayed: it is late on purpose.
+#: (see `stub_of` in shared/dead_letters.py), or of one with more bytes than are kept here. A prediction has
+#: in `replayed` the timestamps of those events of its position that had a dead letter which was replayed: where
+#: its own is one of them, it is late on purpose.
 ANSWERS: Final = pa.schema(
     [
         pa.field("partition", pa.int32(), nullable=False),
@@ -28,6 +29,6 @@ ANSWERS: Final = pa.schema(
         pa.field("bytes", pa.int64()),
         pa.field("sha256", pa.string()),
         pa.field("stub", pa.bool_()),
-        pa.field("replayed", pa.bool_()),
+        pa.field("replayed", pa.list_(pa.int64())),
     ]
 )

@@ -127,7 +127,7 @@ def matched(window: Window) -> Matched:
 def _answers(table: pa.Table, rows: Integers, window: Window) -> Answers:
     is_prediction = _integers(table, "kind") == PREDICTION
     at_home = _integers(table, "at_partition") == window.partition
-    beside = is_prediction & at_home & ~table.column("replayed").fill_null(False).to_numpy()
+    beside = is_prediction & at_home & ~_replayed(table, _integers(window.events, "timestamp")[rows])
     stamped, stamps = _stamps(table, is_prediction)
     counts = np.bincount(rows, minlength=len(window.events))
     return Answers(
@@ -143,6 +143,20 @@ def _answers(table: pa.Table, rows: Integers, window: Window) -> Answers:
         np.where(counts > 0, np.cumsum(counts) - counts, -1),
         ~at_home | _other_keys(table, window.events.column("key").take(pa.array(rows))),
     )
+
+
+def _replayed(table: pa.Table, timestamps: Integers) -> npt.NDArray[np.bool_]:
+    """Which answers a replay may have written: their event itself had a dead letter that was replayed.
+
+    Args:
+        table: The answers.
+        timestamps: Of the event of each.
+    """
+    times = table.column("replayed")
+    found = np.zeros(len(table), np.bool_)
+    for row in np.flatnonzero(times.is_valid().to_numpy()).tolist():
+        found[row] = int(timestamps[row]) in times[row].as_py()
+    return found
 
 
 def _other_keys(table: pa.Table, keys: pa.ChunkedArray) -> npt.NDArray[np.bool_]:

@@ -111,19 +111,19 @@ class Reading:
                 int(offset)
                 for partition, offset in zip(partitions[taken], offsets[taken], strict=True)
                 if partition == self.at_partition
-                and not self.replayed.knows(f"{self.topic}/{partition}/{offset}")
+                and not self.replayed.times_of(f"{self.topic}/{partition}/{offset}")
             ),
             None,
         )
         return read
 
     def _replayed(self, partitions: Any, offsets: Any) -> Any:
-        """Which of these events were ever replayed."""
+        """Of each position, the timestamps of its events that were ever replayed; None where none was."""
         if self.replayed.empty:
-            return np.zeros(len(offsets), np.bool_)
+            return [None] * len(offsets)
         places = zip(partitions.tolist(), offsets.tolist(), strict=True)
-        known = (self.replayed.knows(f"{self.topic}/{partition}/{offset}") for partition, offset in places)
-        return np.fromiter(known, np.bool_, len(offsets))
+        times = (self.replayed.times_of(f"{self.topic}/{partition}/{offset}") for partition, offset in places)
+        return [found or None for found in times]
 
     def _stamp(self, read: Read, batch: pa.RecordBatch, row: int, value: bytes | None) -> _Stamp | None:
         try:

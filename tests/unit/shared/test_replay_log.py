@@ -91,9 +91,11 @@ def test_a_topic_of_something_else_is_refused(monkeypatch: pytest.MonkeyPatch, v
 def test_a_position_is_known_once_its_event_was_replayed() -> None:
     """And none that only begins or ends like it."""
     replayed = Replayed()
-    assert (replayed.empty, replayed.knows("events/3/42")) == (True, False)
+    assert (replayed.empty, replayed.times_of("events/3/42")) == (True, [])
     replayed.enter([entry(1, "rejected")])
     others = ["events/3/4", "events/3/420", "events/3/43", "events/3", "", "other/3/42"]
-    assert replayed.knows("events/3/42")
-    assert not any(map(replayed.knows, others))
+    assert replayed.times_of("events/3/42") == [ORIGIN.timestamp]
+    assert not any(map(replayed.times_of, others))
+    replayed.enter([msgspec.structs.replace(entry(1, "scored"), timestamp=-1)])
+    assert replayed.times_of("events/3/42") == [-1, ORIGIN.timestamp]
     assert not replayed.empty

@@ -30,6 +30,7 @@ from tests.support.evidence import (
     replay_entry,
     write_snapshot,
 )
+from tests.support.letters import NOW
 
 
 @pytest.fixture(autouse=True)
@@ -171,6 +172,7 @@ def test_a_replayed_letter_stands_for_nothing_any_more(tmp_path: Path) -> None:
     )
     [window] = evidence.windows(0)
     assert told(window) == [(0, PREDICTION, 0), (1, PREDICTION, 1), (2, LETTER, 3), (3, LETTER, 2)]
+    assert window.answers.column("replayed").to_pylist() == [None, [NOW - 1], None, None]
     assert evidence.replayed(0) == 2
 
 

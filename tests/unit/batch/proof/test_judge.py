@@ -26,7 +26,7 @@ from shared.models.threshold import ThresholdScorer
 from shared.predict import Predictor
 from shared.predictions import PredictionEncoder
 from tests.support.models import linear_model, threshold_model
-from tests.support.proofs import TOPICS, AnswerRow, Recorded, churn_messages, judged, proved, recorded
+from tests.support.proofs import SENT, TOPICS, AnswerRow, Recorded, churn_messages, judged, proved, recorded
 
 
 def edited(row: AnswerRow, **changes: Any) -> None:
@@ -420,7 +420,10 @@ def test_a_replayed_dead_letter_is_late_on_purpose(honest: Recorded, models: Mod
     early["at_offset"] = 100_000
     later = sum(row["offset"] > early["offset"] for row in honest.predictions())
     only(proved(honest, models=models), Found.OUT_OF_ORDER, later)
-    early["replayed"] = True
+    # At the same position of an earlier topic.
+    early["replayed"] = [SENT - 1]
+    only(proved(honest, models=models), Found.OUT_OF_ORDER, later)
+    early["replayed"] = [SENT - 1, SENT + early["offset"]]
     assert proved(honest, models=models).holds
 
 
