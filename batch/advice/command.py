@@ -10,6 +10,7 @@ from batch.advice.settings import AdviseSettings
 from batch.advice.show import show
 from batch.databases.address import is_database
 from batch.inputs import sources_of
+from batch.report.write import check_report_folder, new_report, write_report
 from batch.sources import Reading, Scorable
 from batch.topic_rows import TOPIC, sources_of_topic
 from shared import logs
@@ -30,15 +31,15 @@ def main(arguments: Sequence[str]) -> int:
     settings = load(AdviseSettings, arguments, "python -m batch advise")
     logs.set_up(settings.log_format, settings.log_level)
     begin = time.monotonic()
-    advice = advice_on(settings)
     if settings.report is not None:
-        from batch.report.write import new_report, write_report  # noqa: PLC0415 - only a report needs them
-
-        write_report(settings.report, new_report(settings, time.monotonic() - begin, advice=advice))
+        check_report_folder(settings.report)
+    advice = advice_on(settings)
     if settings.as_json:
         print(advice.model_dump_json(indent=2))
     else:
         show(advice)
+    if settings.report is not None:
+        write_report(settings.report, new_report(settings, time.monotonic() - begin, advice=advice))
     return ExitCode.DONE
 
 

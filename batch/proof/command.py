@@ -17,6 +17,7 @@ from batch.proof.prove import prove
 from batch.proof.result import Proof
 from batch.proof.settings import ProveSettings
 from batch.proof.show import show
+from batch.report.write import check_report_folder, new_report, write_report
 from batch.snapshots import sources_of_snapshot
 from shared import logs
 from shared.errors import ExitCode
@@ -38,15 +39,12 @@ def main(arguments: Sequence[str]) -> int:
     settings = load(ProveSettings, arguments, "python -m batch prove")
     logs.set_up(settings.log_format, settings.log_level)
     begin = time.monotonic()
+    if settings.report is not None:
+        check_report_folder(settings.report)
     models = Models.load(settings.model)
     with work_folder(settings) as work, Meter("records") as meter:
         proof = prove(settings, models, work, meter)
         advice = _advice(settings, models, proof, work, meter) if settings.advise else None
-    if settings.report is not None:
-        from batch.report.write import new_report, write_report  # noqa: PLC0415 - only a report needs them
-
-        report = new_report(settings, time.monotonic() - begin, proof=proof, advice=advice)
-        write_report(settings.report, report)
     if settings.as_json:
         print(proof.model_dump_json(indent=2))
     else:
@@ -54,6 +52,9 @@ def main(arguments: Sequence[str]) -> int:
             show_advice(advice)
             print()
         show(proof)
+    if settings.report is not None:
+        report = new_report(settings, time.monotonic() - begin, proof=proof, advice=advice)
+        write_report(settings.report, report)
     return ExitCode.DONE if proof.holds else ExitCode.ANSWER_IS_NO
 
 

@@ -7,6 +7,7 @@ from batch.replaying.replay import replay
 from batch.replaying.result import Replay
 from batch.replaying.settings import ReplaySettings
 from batch.replaying.show import show
+from batch.report.write import check_report_folder, new_report, write_report
 from shared import logs
 from shared.errors import AnswerIsNo, ExitCode
 from shared.settings import load
@@ -22,14 +23,14 @@ def main(arguments: Sequence[str]) -> int:
     settings = load(ReplaySettings, arguments, "python -m batch replay")
     logs.set_up(settings.log_format, settings.log_level)
     begin = time.monotonic()
+    if settings.report is not None:
+        check_report_folder(settings.report)
     found = replay(settings)
     if settings.as_json:
         print(found.model_dump_json(indent=2))
     else:
         show(found, settings.top)
     if settings.report is not None:
-        from batch.report.write import new_report, write_report  # noqa: PLC0415 - only a report needs it
-
         write_report(settings.report, new_report(settings, time.monotonic() - begin, replay=found))
     if settings.fail_above is not None:
         _check(found, settings.fail_above)

@@ -47,6 +47,25 @@ def new_report(
     )
 
 
+def check_report_folder(folder: Path) -> None:
+    """Makes the folder of a report before the work begins, so that no work is lost for want of it.
+
+    Args:
+        folder: As write_report takes it.
+
+    Raises:
+        InputError: It is no folder, or it cannot be made or written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(
+            f"--report: {folder} is a file",
+            hint=f"Name a folder: {REPORT_PAGE} and {REPORT_JSON} are written to it.",
+        )
+    LocalFolder(folder).create()
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"--report: {folder} may not be written to", hint="Name another folder.")
+
+
 def write_report(folder: Path, report: Report) -> None:
     """Writes a report as a document and as a page.
 

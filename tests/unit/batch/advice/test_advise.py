@@ -134,10 +134,12 @@ def test_a_cadence_with_fewer_than_two_runs_is_left_out_and_said_to_be(
     advice = advice_on(capsys, path, "--model", model)
     assert [one.name for one in advice.cadences] == ["real time", "every minute"]
     assert (
-        "Hourly is left out: 99.9 min of recorded events hold one run of it; two are needed." in advice.notes
+        "Hourly is left out: 1 h 40 min of recorded events hold one run of it; two are needed."
+        in advice.notes
     )
     assert (
-        "Nightly is left out: 99.9 min of recorded events hold no run of it; two are needed." in advice.notes
+        "Nightly is left out: 1 h 40 min of recorded events hold no run of it; two are needed."
+        in advice.notes
     )
 
 
@@ -148,14 +150,14 @@ def test_a_cadence_whose_runs_would_overtake_each_other_is_left_out(
     path = write(tmp_path / "events.ndjson", [event(1, 0.9, place / 10) for place in range(100)])
     advice = advice_on(capsys, path, "--model", model, "--run-seconds", "61")
     assert [one.name for one in advice.cadences] == ["real time", "hourly"]
-    assert any("Every minute is left out: a run takes 61 s" in note for note in advice.notes)
+    assert any("Every minute is left out: a run takes 1 min 1 s" in note for note in advice.notes)
 
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (["--run-seconds", "1000000"], "every minute, a run takes 11.6 d"),
+        (["--run-seconds", "1000000"], "every minute, a run takes 11 d 14 h"),
         (
             ["--warm-up", "30d"],
             "nightly, no event comes after its first run has ended and the warm-up is over",
@@ -279,6 +281,19 @@ def test_a_report_is_written_where_it_is_asked_for(
     document = json.loads((tmp_path / "report" / "report.json").read_text())
     assert Advice.model_validate(document["advice"]) == advice
     assert advice.recommendation in html.unescape((tmp_path / "report" / "report.html").read_text())
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_advice_is_shown_also_where_the_report_cannot_be_written(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "events.ndjson", [event(1, 0.9, place) for place in range(100)])
+    (tmp_path / "report" / "report.json").mkdir(parents=True)
+    options = ["--model", str(model), "--report", str(tmp_path / "report")]
+    assert main(["advise", str(path), *options]) == ExitCode.UNREADABLE
+    told = capsys.readouterr()
+    assert "Score " in told.out
+    assert "report.json: cannot be written" in told.err
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 from pydantic import Field, SecretStr
 
 from batch import durable
+from batch.__main__ import main
 from batch.report.document import Report
-from batch.report.write import new_report, write_report
-from shared.errors import InputError
+from batch.report.write import check_report_folder, new_report, write_report
+from shared.errors import ExitCode, InputError
 from shared.settings import CommandSettings
 from tests.support import reports
 
@@ -53,6 +54,38 @@ def test_a_field_that_is_not_declared_is_still_an_error(tmp_path: Path) -> None:
     document["proof"]["hold"] = True
     with pytest.raises(ValueError, match="hold"):
         Report.model_validate(document)
+
+
+def test_a_folder_for_the_report_is_made_before_the_work(tmp_path: Path) -> None:
+    check_report_folder(tmp_path / "new" / "report")
+    check_report_folder(tmp_path / "new" / "report")
+    assert (tmp_path / "new" / "report").is_dir()
+
+
+def test_a_report_cannot_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("stays", encoding="utf-8")
+    with pytest.raises(InputError, match="is a file") as refused:
+        check_report_folder(tmp_path / "file")
+    assert "Name a folder" in str(refused.value.hint)
+    with pytest.raises(InputError, match="file"):
+        check_report_folder(tmp_path / "file" / "report")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["advise", "nothing.ndjson", "--model", "nothing"],
+        ["replay", "nothing", "nothing.ndjson", "--against", "nothing"],
+        ["prove", "--model", "nothing"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_each_command_checks_the_report_s_folder_before_it_works(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert main([*command, "--report", str(tmp_path / "file")]) == ExitCode.UNREADABLE
+    assert "Name a folder" in capsys.readouterr().err
 
 
 def test_an_older_report_is_replaced_and_other_files_stay(tmp_path: Path) -> None:
