@@ -26,15 +26,5 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
-def told(seconds: float) -> str:
-    """A length of time for people, in the unit that suits it."""
-    for unit, name in ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.3g} {name}"
-    if seconds >= 1 or not seconds:
-        return f"{seconds:.3g} s"
-    return f"{seconds * 1_000:.3g} ms"
-
-
 #: A setting in seconds, given as a length of time; a number alone has no unit.
 Duration = Annotated[float, BeforeValidator(lambda given: seconds_of(str(given)))]

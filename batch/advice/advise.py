@@ -13,8 +13,6 @@ from batch.advice.recommend import (
     Facts,
     LeftOut,
     choose,
-    figure,
-    percent,
     reasons,
     recommendation,
 )
@@ -25,9 +23,9 @@ from batch.advice.settings import Wishes
 from batch.proof.result import Histogram
 from batch.proof.spread import Latencies
 from batch.sources import Scorable
-from shared.durations import told
 from shared.predict import Predictor
 from shared.progress import Meter
+from shared.wording import digits, duration, percent
 
 _DAY: Final = 86_400.0
 _MILLION: Final = 1_000_000
@@ -153,14 +151,14 @@ class _Comparison:
         count = runs.count(self._first, self._last)
         if count < _FEWEST_RUNS:
             few = "no run" if not count else "one run"
-            why = f"{told(self._seconds)} of recorded events hold {few} of it; two are needed"
+            why = f"{duration(self._seconds)} of recorded events hold {few} of it; two are needed"
             self._left_out.append(LeftOut(name, why, too_short=True))
             return None
         period = runs.period / _UNIT
         each, rows = self._cost_of(period)
         takes = start.seconds + rows * each if self._wishes.run_seconds is None else self._wishes.run_seconds
         if takes > period:
-            why = f"a run takes {told(takes)}, and the next would begin before it has ended"
+            why = f"a run takes {duration(takes)}, and the next would begin before it has ended"
             self._left_out.append(LeftOut(name, why))
             return None
         seen = observe(self._recorded.history, runs, round(takes * _UNIT), self._since)
@@ -232,8 +230,8 @@ class _Comparison:
         notes = [f"{left.name[0].upper()}{left.name[1:]} is left out: {left.why}." for left in self._left_out]
         if self._since > self._first:
             notes.append(
-                f"Uses in the first {told((self._since - self._first) / _UNIT)} are not counted: until then a"
-                " run learns whom it decides of."
+                f"Uses in the first {duration((self._since - self._first) / _UNIT)} are not counted: until"
+                " then a run learns whom it decides of."
             )
         notes.append(
             "A customer's first event counts as without a decision, also when he had one from before the"
@@ -267,8 +265,8 @@ def _on_costs(wishes: Wishes, start: Start) -> str:
     )
     return (
         "CPU seconds were measured on this machine, from an event or row in memory to its encoded prediction;"
-        f" a batch's leave out its files but for a run's start ({figure(start.cpu)} CPU seconds)."
-        f" {stream}. A day of the stream is priced by the cores held for it ({figure(wishes.stream_cores)}),"
+        f" a batch's leave out its files but for a run's start ({digits(start.cpu)} CPU seconds)."
+        f" {stream}. A day of the stream is priced by the cores held for it ({digits(wishes.stream_cores)}),"
         " a batch by what it uses."
     )
 
@@ -277,7 +275,7 @@ def _cadences(wishes: Wishes, history: History) -> Iterator[tuple[str, Runs]]:
     """The names of the cadences and their runs, from the most frequent to the rarest."""
     named: dict[int, str] = {60_000: "every minute", 3_600_000: "hourly"}
     for seconds in wishes.every:
-        named.setdefault(round(seconds * _UNIT), f"every {told(seconds)}")
+        named.setdefault(round(seconds * _UNIT), f"every {duration(seconds)}")
     nightly = Daily(wishes.nightly_at, wishes.zone, history.first, history.last)
     found: list[tuple[str, Runs]] = [("nightly", nightly)]
     found += [(name, Every(period)) for period, name in named.items()]

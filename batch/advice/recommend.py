@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batch.advice.result import CadenceResult
-from shared.durations import told
-from shared.wording import counted
+from shared.wording import counted, digits, duration, percent
 
 #: The name of the cadence that is none.
 REAL_TIME: Final = "real time"
@@ -69,7 +68,7 @@ def recommendation(facts: Facts) -> str:
         return _for_batch(best, facts)
     if not batches:
         return _without_batches(facts)
-    cost = f"{figure(best.billed_seconds_per_day)} core seconds a day"
+    cost = f"{digits(best.billed_seconds_per_day)} core seconds a day"
     freshest = min(batches, key=lambda cadence: cadence.stale_share)
     if freshest.stale_share > facts.tolerated:
         return (
@@ -81,7 +80,7 @@ def recommendation(facts: Facts) -> str:
     cheapest = min(enough, key=lambda cadence: cadence.billed_seconds_per_day)
     return (
         f"Score in real time: no batch that is tolerated costs less than its {cost}"
-        f" ({cheapest.name} {figure(cheapest.billed_seconds_per_day)})."
+        f" ({cheapest.name} {digits(cheapest.billed_seconds_per_day)})."
     )
 
 
@@ -90,8 +89,8 @@ def reasons(facts: Facts) -> list[str]:
     each = facts.events / facts.customers
     recorded = (
         f"{counted(facts.events, 'event')} of {counted(facts.customers, 'customer')}"
-        f" in {told(facts.seconds)}:"
-        f" {figure(facts.per_day)} events a day, {figure(each)} of each customer."
+        f" in {duration(facts.seconds)}:"
+        f" {digits(facts.per_day)} events a day, {digits(each)} of each customer."
     )
     found = [recorded, _of_changes(facts)]
     if facts.events == facts.customers:
@@ -101,19 +100,6 @@ def reasons(facts: Facts) -> list[str]:
     found += [_of_batch(cadence) for cadence in facts.cadences if cadence.period]
     found.append(_of_real_time(facts))
     return found + _if_known(facts)
-
-
-def percent(share: float) -> str:
-    """A share for people, with two digits that count."""
-    if 0 < share < 0.0001:
-        return "less than 0.01 %"
-    value = 100 * share
-    return f"{value:.1f}".removesuffix(".0") + " %" if value >= 1 or not value else f"{value:.2g} %"
-
-
-def figure(value: float) -> str:
-    """A number for people, with two digits that count at least."""
-    return f"{value:,.0f}" if value >= 10 or not value else f"{value:.2g}"
 
 
 def _phrase(cadence: CadenceResult) -> str:
@@ -130,13 +116,13 @@ def _for_batch(best: CadenceResult, facts: Facts) -> str:
     ]
     beside = f" ({', '.join(failing)})" if failing else ""
     held = stream.reserved_seconds_per_day >= stream.cpu_seconds_per_day
-    against = f"{figure(stream.billed_seconds_per_day)} that real time {'reserves' if held else 'takes'}"
+    against = f"{digits(stream.billed_seconds_per_day)} that real time {'reserves' if held else 'takes'}"
     prices = ""
     if best.price_per_day is not None and stream.price_per_day is not None:
-        prices = f", a price of {best.price_per_day:.2g} against {stream.price_per_day:.2g}"
+        prices = f", a price of {digits(best.price_per_day)} against {digits(stream.price_per_day)}"
     return (
         f"Score {_phrase(best)}: {percent(best.stale_share)} of uses had another decision than real time's,"
-        f" or none{beside}, for {figure(best.billed_seconds_per_day)} CPU seconds a day against"
+        f" or none{beside}, for {digits(best.billed_seconds_per_day)} CPU seconds a day against"
         f" {against}{prices}."
     )
 
@@ -145,7 +131,9 @@ def _without_batches(facts: Facts) -> str:
     begin = "Score in real time, for now:"
     others = [f"{left.name}, {left.why}" for left in facts.left_out if not left.too_short]
     if not others:
-        return f"{begin} a recording of {told(facts.seconds)} is too short to tell what any batch would do."
+        return (
+            f"{begin} a recording of {duration(facts.seconds)} is too short to tell what any batch would do."
+        )
     return f"{begin} of no batch it can be told what it would do ({'; '.join(others)})."
 
 
@@ -170,13 +158,13 @@ def _of_batch(cadence: CadenceResult) -> str:
     parts = [shares]
     if cadence.age is not None:
         parts.append(
-            f"in use it was {told(cadence.age.p50)} old at the median, {told(cadence.age.p99)} at the 99th"
-            " percentile"
+            f"in use it was {duration(cadence.age.p50)} old at the median, {duration(cadence.age.p99)} at the"
+            " 99th percentile"
         )
     if cadence.standing is not None:
         parts.append(
-            f"a stale one stood for {told(cadence.standing.p50)} at the median, up to"
-            f" {told(cadence.standing.largest)}"
+            f"a stale one stood for {duration(cadence.standing.p50)} at the median, up to"
+            f" {duration(cadence.standing.largest)}"
         )
     if cadence.missed:
         noun = "change was" if cadence.missed == 1 else "changes were"
@@ -208,12 +196,12 @@ def _if_known(facts: Facts) -> list[str]:
 def _of_real_time(facts: Facts) -> str:
     stream = facts.cadences[0]
     late = (
-        f"a decision came {told(stream.age.p50)} after its event at the median, {told(stream.age.p99)} at the"
-        " 99th percentile"
+        f"a decision came {duration(stream.age.p50)} after its event at the median,"
+        f" {duration(stream.age.p99)} at the 99th percentile"
         if facts.measured and stream.age is not None
         else "each event has its own decision"
     )
     return (
-        f"Real time: {late}; it uses {figure(stream.cpu_seconds_per_day)} CPU seconds a day of"
-        f" {figure(stream.reserved_seconds_per_day)} that are held for it."
+        f"Real time: {late}; it uses {digits(stream.cpu_seconds_per_day)} CPU seconds a day of"
+        f" {digits(stream.reserved_seconds_per_day)} that are held for it."
     )

@@ -4,14 +4,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batch.advice.recommend import figure, percent
 from batch.advice.result import Advice, CadenceResult
 from batch.proof.result import Histogram
-from shared.durations import told
-from shared.wording import counted
-
-# The longest line of the table, in characters.
-_WIDEST = 1_000
+from batch.terminal import print_whole
+from shared.wording import counted, digits, duration, percent
 
 
 def show(advice: Advice, console: Console | None = None) -> None:
@@ -25,11 +21,7 @@ def show(advice: Advice, console: Console | None = None) -> None:
     history = f"{counted(advice.events, 'event')} of {counted(advice.customers, 'customer')}"
     about = f"{advice.source}: {history}, {advice.model}"
     console.print(Text(about, style="dim"), soft_wrap=True)
-    table = _table(advice)
-    # Cut off by nothing: where lines are too long for the terminal, that wraps them.
-    wide = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
-    console.width = max(console.width, wide)
-    console.print(table)
+    print_whole(console, _table(advice))
     console.print()
     console.print(Text(advice.recommendation, style="bold"), soft_wrap=True)
     for sentence in advice.reasons:
@@ -64,14 +56,14 @@ def _cells(cadence: CadenceResult, advice: Advice) -> list[Text]:
         *_spread(cadence.standing),
         f"{cadence.missed:,}",
         f"{cadence.runs:,}" if cadence.period else "-",
-        figure(cadence.cpu_seconds_per_million),
-        figure(cadence.cpu_seconds_per_day),
-        figure(cadence.reserved_seconds_per_day) if cadence.reserved_seconds_per_day else "-",
+        digits(cadence.cpu_seconds_per_million),
+        digits(cadence.cpu_seconds_per_day),
+        digits(cadence.reserved_seconds_per_day) if cadence.reserved_seconds_per_day else "-",
     ]
     if advice.price is not None:
-        cells.append("-" if cadence.price_per_day is None else f"{cadence.price_per_day:.3g}")
+        cells.append("-" if cadence.price_per_day is None else digits(cadence.price_per_day))
     return [Text(cell) for cell in cells]
 
 
 def _spread(histogram: Histogram | None) -> tuple[str, str]:
-    return ("-", "-") if histogram is None else (told(histogram.p50), told(histogram.p99))
+    return ("-", "-") if histogram is None else (duration(histogram.p50), duration(histogram.p99))

@@ -224,7 +224,7 @@ def advice() -> Advice:
         cadences=cadences,
         recommended="every minute",
         recommendation=(
-            "Score every minute: 0.18 % of uses had another decision than real time's, or none, for 689 CPU"
+            "Score every minute: 0.18% of uses had another decision than real time's, or none, for 689 CPU"
             " seconds a day against 86,400 that real time reserves, a price of 0.0092 against 1.2."
         ),
         reasons=[

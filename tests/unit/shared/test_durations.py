@@ -1,8 +1,8 @@
-"""Lengths of time are read as people write them, and told in the unit that suits them."""
+"""Lengths of time are read as people write them."""
 
 import pytest
 
-from shared.durations import seconds_of, told
+from shared.durations import seconds_of
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,3 @@ def test_more_than_a_hundred_years_is_refused() -> None:
     for text in ("36526d", "9" * 400 + "d"):
         with pytest.raises(ValueError, match="100 years or less"):
             seconds_of(text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (0.25, "250 ms"), (61.2, "61.2 s"), (900, "15 min"), (7_200, "2 h"), (172_800, "2 d")],
-)
-def test_a_length_of_time_is_told_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
-    assert told(seconds) == text

@@ -5,6 +5,8 @@ import re
 
 from rich.console import Console
 
+from batch.advice.recommend import Facts, recommendation
+from batch.advice.show import show as show_advice
 from batch.proof.show import show
 from batch.report.page import page
 from tests.support import reports
@@ -31,3 +33,25 @@ def test_shares_and_times_of_a_proof_read_as_on_its_page() -> None:
     for time in ("313 ms", "1 h 7 min"):
         assert time in shown
         assert time in read
+
+
+def test_shares_and_figures_of_an_advice_read_the_same_in_its_sentence_its_table_and_on_its_page() -> None:
+    advice = reports.advice()
+    hourly = advice.cadences[2].model_copy(update={"stale": 21_330, "without": 0})
+    cadences = [advice.cadences[0], hourly]
+    facts = Facts(cadences, 0.03, advice.seconds, advice.events, 48_210, 141_421.0, 6_120, measured=True)
+    told = advice.model_copy(update={"cadences": cadences, "recommendation": recommendation(facts)})
+    printed = io.StringIO()
+    show_advice(told, Console(file=printed, width=300))
+    table, _, sentence = printed.getvalue().partition("Score every hour")
+    read = parsed(page(reports.holding().model_copy(update={"proof": None, "advice": told}))).text
+    headline, _, rest = read.partition("Cadence")
+    for share in (table, sentence, headline, rest):
+        assert "2.15%" in share
+    age = advice.cadences[2].age
+    assert age is not None
+    assert age.p50 == 1_870.0
+    for shown in (table, rest):
+        assert "31 min 10 s" in shown
+    for shown in (table, sentence, headline):
+        assert "121" in shown
