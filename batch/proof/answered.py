@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -69,6 +70,15 @@ def _replayed(recorded: list[Recorded]) -> Replayed:
     return replayed
 
 
+@dataclass(slots=True)
+class _LeftOut:
+    """By partition, answers of events that the plan does not cover: as Books has them."""
+
+    outside: Counter[int] = field(default_factory=Counter)
+    behind: Counter[int] = field(default_factory=Counter)
+    beyond: Counter[int] = field(default_factory=Counter)
+
+
 class _Reading:
     """Reads one partition of a topic of answers.
 
@@ -97,13 +107,13 @@ class _Reading:
         """
         folder.create()
         spill, replayed = Spill(folder), Counter[int]()
-        outside, beyond = Counter[int](), Counter[int]()
+        left_out = _LeftOut()
         records = elsewhere = foreign = 0
         first: int | None = None
         first_foreign: str | None = None
         for batch in ahead(self._recorded.read(self._columns, self._rows_at_once)):
             read = self._read(batch)
-            spill.add(self._covered(read.answers, outside, beyond))
+            spill.add(self._covered(read.answers, left_out))
             replayed += read.replayed
             records, elsewhere = records + batch.num_rows, elsewhere + read.elsewhere
             foreign += read.foreign
@@ -115,8 +125,9 @@ class _Reading:
         books = Books(
             records=records,
             windows=spill.finish(),
-            outside=dict(sorted(outside.items())),
-            beyond=dict(sorted(beyond.items())),
+            outside=dict(sorted(left_out.outside.items())),
+            behind=dict(sorted(left_out.behind.items())),
+            beyond=dict(sorted(left_out.beyond.items())),
             replayed=dict(sorted(replayed.items())),
             elsewhere=elsewhere,
             foreign=foreign,
@@ -128,14 +139,15 @@ class _Reading:
         pa.default_memory_pool().release_unused()
         return books
 
-    def _covered(self, answers: pa.Table, outside: Counter[int], beyond: Counter[int]) -> pa.Table:
+    def _covered(self, answers: pa.Table, left_out: _LeftOut) -> pa.Table:
         """The answers of events that the plan covers; the others are counted."""
         partitions, offsets = answers.column("partition").to_numpy(), answers.column("offset").to_numpy()
         inside = (offsets >= self._starts[partitions]) & (offsets < self._ends[partitions])
         if inside.all():
             return answers
-        outside.update(partitions[~inside].tolist())
-        beyond.update(partitions[offsets >= self._unwritten[partitions]].tolist())
+        left_out.outside.update(partitions[~inside].tolist())
+        left_out.behind.update(partitions[offsets >= self._ends[partitions]].tolist())
+        left_out.beyond.update(partitions[offsets >= self._unwritten[partitions]].tolist())
         return answers.filter(pa.array(inside))
 
 

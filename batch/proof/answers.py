@@ -11,8 +11,8 @@ PREDICTION, LETTER = 0, 1
 #: written, or the event's bytes in the letter; `model` is `name@version`; `model_sha256` (12 hex) is of
 #: predictions alone. `bytes` and `sha256` are those of a letter that goes without its event's bytes, a `stub`
 #: (see `stub_of` in shared/dead_letters.py), or of one with more bytes than are kept here. A prediction has
-#: in `replayed` the timestamps of those events of its position that had a dead letter which was replayed: where
-#: its own is one of them, it is late on purpose.
+#: in `replayed` the timestamps of those events of its position that had a dead letter which was replayed:
+#: where its own is one of them, it is late on purpose.
 ANSWERS: Final = pa.schema(
     [
         pa.field("partition", pa.int32(), nullable=False),

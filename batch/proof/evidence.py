@@ -12,14 +12,17 @@ import pyarrow as pa
 
 from batch.pipeline import ahead
 from batch.proof.answered import AllBooks
-from batch.proof.plan import EventRange, Plan, Role
+from batch.proof.plan import SINCE, EventRange, Plan, Role
 from batch.proof.recorded import Recorded
 from batch.proof.spill import Spilled
 from batch.proof.window import WINDOW_OFFSETS, Window, window_of
 from batch.snapshots import RECORD_SCHEMA
+from shared.wording import counted
 
 #: The columns of a window's events, of those that a snapshot has.
 EVENT_COLUMNS: Final = ("partition", "offset", "timestamp", "key", "value")
+# So many partitions are told of in a note.
+_PARTITIONS: Final = 8
 _NO_EVENTS: Final = pa.schema([RECORD_SCHEMA.field(name) for name in EVENT_COLUMNS]).empty_table()
 
 
@@ -115,7 +118,30 @@ class Evidence:
             for topic, count in elsewhere.items()
             if count
         ]
-        return notes
+        return notes + self._unjudged()
+
+    def _unjudged(self) -> list[str]:
+        """Of snapshots, which answers no event of theirs can be laid beside.
+
+        Of topics it is known that these events are pending, or before `--since`.
+        """
+        behind, before = Counter[int](), Counter[int]()
+        since = SINCE in self.plan.settings
+        for _, books in self._books.values():
+            for partition, outside in books.outside.items():
+                after = books.behind.get(partition, 0)
+                if self._ranges[partition].unwritten is None:
+                    behind[partition] += after
+                    before[partition] += 0 if since else outside - after
+        return [
+            f"{counted(found.total(), 'answer')} {'is' if found.total() == 1 else 'are'} of events {where} of"
+            f" the events' snapshot ({_by_partition(found)}), and not judged: {why}."
+            for found, where, why in (
+                (behind, "behind the end", "they came after it was made, or it was cut short"),
+                (before, "before the start", "retention has deleted them, or it was cut short"),
+            )
+            if found.total()
+        ]
 
     def outside(self, partition: int) -> int:
         """Answers of a partition's events that the proof does not cover: they are not judged."""
@@ -172,6 +198,13 @@ class Evidence:
         if not inside.all():
             answers = answers.filter(pa.array(inside))
         return Window(self.topic, own.partition, number, events, answers, later.after(number))
+
+
+def _by_partition(counts: Counter[int]) -> str:
+    told = [f"partition {partition}: {count:,}" for partition, count in sorted(counts.items()) if count]
+    return ", ".join(
+        told[:_PARTITIONS] + ([f"and {len(told) - _PARTITIONS} more"] if told[_PARTITIONS:] else [])
+    )
 
 
 def _windows(recorded: Recorded, own: EventRange) -> Iterator[tuple[int, pa.Table]]:

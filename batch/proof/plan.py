@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 
@@ -25,6 +26,10 @@ class Role(StrEnum):
     PREDICTIONS = "predictions"
     DEAD_LETTERS = "dead-letters"
     REPLAYS = "replays"
+
+
+#: What the settings of a plan call the time from which it covers events.
+SINCE: Final = "--since"
 
 
 class EventRange(Frozen):
@@ -119,7 +124,7 @@ def settings_of_plan(settings: ProveSettings) -> dict[str, str]:
             "--group": settings.group,
         }
     told |= {"version of Tandem": tandem_version(), "size of windows": str(WINDOW_OFFSETS)}
-    return told | ({} if settings.since is None else {"--since": settings.since})
+    return told | ({} if settings.since is None else {SINCE: settings.since})
 
 
 def exported(settings: ProveSettings) -> dict[Role, Path]:

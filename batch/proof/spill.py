@@ -48,6 +48,7 @@ class Books(Frozen):
         records: How many records.
         windows: The answers that were spilled.
         outside: By partition, answers of events that the plan does not cover.
+        behind: By partition, those of them whose event stands after the last one that is covered.
         beyond: By partition, those of them that are of no event, since it was not written yet.
         replayed: By partition, dead letters that were replayed since.
         elsewhere: Answers of another input topic's events.
@@ -60,6 +61,7 @@ class Books(Frozen):
     records: int = 0
     windows: list[SpilledWindow] = Field(default_factory=list)
     outside: dict[int, int] = Field(default_factory=dict)
+    behind: dict[int, int] = Field(default_factory=dict)
     beyond: dict[int, int] = Field(default_factory=dict)
     replayed: dict[int, int] = Field(default_factory=dict)
     elsewhere: int = 0

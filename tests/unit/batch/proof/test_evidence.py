@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -161,6 +162,24 @@ def test_answers_of_events_that_are_not_covered_are_only_counted(tmp_path: Path)
         *range(12, 32)
     ]
     assert evidence.plan.notes == []
+    behind, before = evidence.notes
+    assert behind.startswith(
+        "9 answers are of events behind the end of the events' snapshot (partition 0: 9)"
+    )
+    assert before.startswith(
+        "13 answers are of events before the start of the events' snapshot (partition 0: 13)"
+    )
+
+
+def test_with_since_answers_of_earlier_events_are_as_expected(tmp_path: Path) -> None:
+    since = datetime.fromtimestamp((TIME + 6) / 1000, UTC).isoformat()
+    evidence = gathered(
+        exports(tmp_path, "--since", since, events=[events(10)], predictions=[predictions(range(11))])
+    )
+    assert evidence.outside(0) == 6 + 1
+    [told, behind] = evidence.notes
+    assert "--since" in told or since[:10] in told
+    assert behind.startswith("1 answer is of events behind the end of the events' snapshot (partition 0: 1)")
 
 
 def test_a_replayed_letter_stands_for_nothing_any_more(tmp_path: Path) -> None:
