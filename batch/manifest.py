@@ -331,7 +331,7 @@ def read_manifest(place: Path | Folder) -> Manifest:
     """Reads a folder's manifest, and sees that the parts that it lists are there in their length.
 
     Raises:
-        InputError: There is none, it is damaged, or a part is missing.
+        InputError: There is no such folder or no manifest in it, it is damaged, or a part is missing.
     """
     folder = _folder(place)
     stored = folder.file(MANIFEST_FILE)
@@ -339,6 +339,8 @@ def read_manifest(place: Path | Folder) -> Manifest:
         with stored.open() as file:
             manifest = _ANY.validate_json(file.read())
     except FileNotFoundError:
+        if isinstance(folder, LocalFolder) and not folder.path.exists():
+            raise InputError(f"{folder.address}: there is no such folder", hint="Check the name.") from None
         hint = "The run that wrote it did not finish, or this is no folder of Tandem's."
         raise InputError(f"{folder.address}: no {MANIFEST_FILE} is in it", hint=hint) from None
     except OSError as error:

@@ -31,25 +31,36 @@ _DECODE: Final = msgspec.json.Decoder(_Prediction).decode
 
 
 def predictions_in(place: str, kafka: KafkaSettings) -> Iterator[Written]:
-    """The predictions on a topic, or in a snapshot of it.
+    """The predictions on a topic, or in a snapshot of it, which is found at once.
 
     Args:
         place: `topic:NAME`, or the snapshot's folder.
         kafka: Where the brokers are.
 
     Raises:
-        TandemError: It cannot be read.
+        TandemError: It cannot be read; of a topic that shows when it is read.
     """
     if place.startswith(TOPIC):
-        for columns in read_to_end(kafka, place.removeprefix(TOPIC)):
-            yield columns.values, np.array(columns.timestamps, np.int64)
-        return
+        return _on_topic(place.removeprefix(TOPIC), kafka)
+    if Path(place).is_file():
+        raise InputError(
+            f"--predictions: {place} is a file", hint=f"Name {TOPIC}NAME, or the folder of a snapshot of it."
+        )
     manifest = read_manifest(LocalFolder(Path(place)))
     if not isinstance(manifest, Snapshot):
         raise InputError(
             f"{place}: it holds what a batch wrote, and no record tells when",
             hint="Name the stream's predictions: their topic, or a snapshot of it by python -m batch export.",
         )
+    return _in_snapshot(place, manifest)
+
+
+def _on_topic(topic: str, kafka: KafkaSettings) -> Iterator[Written]:
+    for columns in read_to_end(kafka, topic):
+        yield columns.values, np.array(columns.timestamps, np.int64)
+
+
+def _in_snapshot(place: str, manifest: Snapshot) -> Iterator[Written]:
     for part in manifest.parts:
         for chunk in read_file(Path(place, part.file), columns=["timestamp", "value"]):
             if chunk.batch is not None:

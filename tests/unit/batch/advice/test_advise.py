@@ -255,6 +255,28 @@ def test_predictions_of_other_events_are_refused(tmp_path: Path, capsys: pytest.
     assert "none of these predictions is of an event that was read" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("events.ndjson", "events.ndjson is a file\nName topic:NAME, or the folder of a snapshot of it."),
+        ("nowhere", "nowhere: there is no such folder\nCheck the name."),
+    ],
+)
+def test_predictions_that_are_no_snapshot_are_refused_before_any_event_is_read(
+    name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It would be refused as well: it holds no event.
+    path = write(tmp_path / "events.ndjson", [])
+    assert said in refusal(capsys, path, "--model", LINEAR, "--predictions", tmp_path / name)
+
+
+def test_a_source_that_is_not_there_is_said_not_to_be(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(capsys, tmp_path / "nowhere", "--model", model)
+    assert "nowhere: there is no such file or folder\nCheck the name." in said
+
+
 def test_what_is_printed_ends_with_the_recommendation_and_its_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
