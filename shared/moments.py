@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.schema import is_rfc3339
 
-_AGO: Final = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
+_AGO: Final = re.compile(r"(\d{1,18})([smhdw])", re.ASCII)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -19,10 +19,13 @@ def moment(text: str, now: int) -> int:
         now: The present, in the same unit.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is neither, or so long ago that there were no timestamps.
     """
     if ago := _AGO.fullmatch(text.strip()):
-        return now - int(ago[1]) * _SECONDS[ago[2]] * 1000
+        then = now - int(ago[1]) * _SECONDS[ago[2]] * 1000
+        if then < 0:
+            raise ValueError("a time since 1970: it reaches before 1970")
+        return then
     if not is_rfc3339(text.strip()):
         raise ValueError("a time such as 2026-01-31T12:00:00Z, or how long ago: 90s, 15m, 2h, 3d, 1w")
     # A leap second is the last of its minute, as far as the standard library knows.

@@ -1,5 +1,6 @@
 """What the commands for dead letters can be told."""
 
+import time
 from pathlib import Path
 from typing import Self
 
@@ -68,7 +69,7 @@ class FilterSettings(BaseModel):
     @classmethod
     def _readable(cls, text: str | None) -> str | None:
         if text is not None:
-            moment(text, now=0)
+            moment(text, time.time_ns() // 1_000_000)
         return text
 
     @field_validator("position")

@@ -56,7 +56,10 @@ def test_a_filter_takes_a_letter_when_all_of_its_parts_do(arguments: str, taken:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--since yesterday", "--until 2026-02-30T00:00:00Z", "--reason bad", "--limit 0", "--since 2"],
+    [
+        *("--since yesterday", "--until 2026-02-30T00:00:00Z", "--reason bad", "--limit 0", "--since 2"),
+        "--since 99999999999d",
+    ],
 )
 def test_a_filter_that_cannot_be_read_is_refused(arguments: str) -> None:
     with pytest.raises(ConfigurationError, match=arguments.split(maxsplit=1)[0]):
@@ -65,6 +68,9 @@ def test_a_filter_that_cannot_be_read_is_refused(arguments: str) -> None:
 
 def test_times_are_read_and_shown() -> None:
     assert moment("2h", 7_200_001) == 1
+    for ago in ("3h", "99999999999d", "999999999999999999w"):
+        with pytest.raises(ValueError, match="reaches before 1970"):
+            moment(ago, 7_200_001)
     assert moment("2027-01-15T08:00:00Z", 0) == NOW
     assert moment("2016-12-31t23:59:60z", 0) == moment("2016-12-31T23:59:59Z", 0)
     assert shown_time(NOW) == "2027-01-15T08:00:00.000Z"
