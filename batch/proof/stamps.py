@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from shared.replay_log import Replayed, Standing
 _POSITION: Final = re.compile(r"([^/]+)/(0|[1-9][0-9]{0,8})/(0|[1-9][0-9]{0,17})")
 # A letter's value may be a megabyte; of a longer one than this its digest is kept.
 _LONG: Final = 4096
+# Kibibytes that SQLite keeps in memory, as its own negative numbers say it.
+_CACHE: Final = "PRAGMA cache_size = -8192"
 _OFFSET: Final = "^(0|[1-9][0-9]{0,17})$"
 
 
@@ -59,6 +62,24 @@ class Read:
             self.first_foreign = (offset, why)
 
 
+class Met:
+    """Which attempts at which events have been met, in a temporary file: its memory does not grow."""
+
+    def __init__(self) -> None:
+        self._met: sqlite3.Connection | None = None
+
+    def first(self, told: Told) -> bool:
+        """Whether no letter of this attempt at this event was met before; from now on one was."""
+        if self._met is None:
+            # A file of SQLite's own, which is gone when this process is.
+            self._met = sqlite3.connect("", isolation_level=None)
+            self._met.execute("PRAGMA journal_mode = OFF")
+            self._met.execute(_CACHE)
+            self._met.execute("CREATE TABLE met (letter TEXT PRIMARY KEY) WITHOUT ROWID")
+        letter = f"{told.origin.position}@{told.origin.timestamp}#{told.attempt}"
+        return self._met.execute("INSERT OR IGNORE INTO met VALUES (?)", (letter,)).rowcount == 1
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How records are read.
@@ -68,12 +89,14 @@ class Reading:
         partitions: Its partitions.
         at_partition: Where the records stand.
         replayed: What has been replayed.
+        met: The letters met so far that were replayed since.
     """
 
     topic: str
     partitions: Collection[int]
     at_partition: int
     replayed: Replayed
+    met: Met = field(default_factory=Met)
 
     def predictions(self, batch: pa.RecordBatch) -> Read:
         """Records of the output topic.
@@ -208,6 +231,10 @@ class Reading:
         if read.first is None and told.attempt == 1 and origin.partition == self.at_partition:
             read.first = origin.offset
         if self.replayed.standing(told) is Standing.WAITING:
+            return True
+        # Each attempt at an event leaves one letter, beside which any other is one answer too many; and no
+        # replay takes up a letter on another partition than its event's.
+        if origin.partition != self.at_partition or not self.met.first(told):
             return True
         read.replayed[origin.partition] += 1
         return False

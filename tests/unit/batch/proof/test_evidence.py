@@ -195,6 +195,35 @@ def test_a_replayed_letter_stands_for_nothing_any_more(tmp_path: Path) -> None:
     assert evidence.replayed(0) == 2
 
 
+def test_a_second_letter_of_a_replayed_attempt_is_an_answer_too_many(tmp_path: Path) -> None:
+    """Of each attempt at event 1, and of the first at event 2, whose replay was rejected."""
+    held = [letters([1, 2, 1, 2]), letters([1, 2, 1], start=4, attempt=2)]
+    log = records(REPLAYS, [replay_entry(1, attempt=2), replay_entry(2, outcome="rejected")])
+    evidence = gathered(
+        exports(tmp_path, events=[events(3)], predictions=[predictions([0, 1])], letters=held, replays=[log])
+    )
+    [window] = evidence.windows(0)
+    assert told(window) == [
+        (0, PREDICTION, 0),
+        (1, PREDICTION, 1),
+        (1, LETTER, 2),
+        (1, LETTER, 6),
+        (2, LETTER, 3),
+        (2, LETTER, 5),
+    ]
+    assert evidence.replayed(0) == 3
+
+
+def test_a_letter_on_another_partition_was_not_replayed(tmp_path: Path) -> None:
+    held = letters([1])
+    held.partition = 1
+    log = records(REPLAYS, [replay_entry(1)])
+    given = {"predictions": [predictions([0, 1])], "letters": [held], "replays": [log]}
+    evidence = gathered(exports(tmp_path, events=[events(2), events(1, partition=1)], **given))
+    [window] = evidence.windows(0)
+    assert told(window) == [(0, PREDICTION, 0), (1, PREDICTION, 1), (1, LETTER, 0)]
+
+
 def test_a_foreign_record_is_counted_and_named(tmp_path: Path) -> None:
     """The rest is read all the same."""
     strange: list[bytes | None] = [
