@@ -1,7 +1,7 @@
 """A topic as what is scored: one source a partition, up to its end at the beginning."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,18 @@ from shared.storage import FileState
 TOPIC: Final = "topic:"
 #: Records that are scored at once: enough that a model's calls cost little each.
 _RECORDS_AT_ONCE: Final = 16_384
+
+
+def topics_among(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The topics that inputs name, each once, and the inputs that are no topics."""
+    topics: dict[str, None] = {}
+    others = []
+    for text in inputs:
+        if text.startswith(TOPIC):
+            topics[text.removeprefix(TOPIC)] = None
+        else:
+            others.append(text)
+    return list(topics), others
 
 
 def sources_of_topic(kafka: KafkaSettings, topic: str) -> list["TopicRows"]:

@@ -9,10 +9,10 @@ from batch.advice.result import Advice
 from batch.advice.settings import AdviseSettings
 from batch.advice.show import show
 from batch.databases.address import is_database
-from batch.inputs import sources_of
+from batch.inputs import check_places, sources_of
 from batch.report.write import check_report_folder, new_report, write_report
 from batch.sources import Reading, Scorable
-from batch.topic_rows import TOPIC, sources_of_topic
+from batch.topic_rows import sources_of_topic, topics_among
 from shared import logs
 from shared.errors import ConfigurationError, ExitCode
 from shared.predict import Predictor
@@ -52,7 +52,7 @@ def advice_on(settings: AdviseSettings) -> Advice:
     predictor = Predictor.load(settings.model)
     question = Question(
         ", ".join(map(shown_address, settings.source)),
-        _sources(settings, predictor),
+        sources_in(settings, predictor),
         settings.model,
         predictor,
         settings,
@@ -62,16 +62,22 @@ def advice_on(settings: AdviseSettings) -> Advice:
         return advise(question, meter, predictions=predictions)
 
 
-def _sources(settings: AdviseSettings, predictor: Predictor) -> list[Scorable]:
-    """Topics, snapshots and files."""
+def sources_in(settings: AdviseSettings, predictor: Predictor) -> list[Scorable]:
+    """The topics, snapshots and files that a command line names, each once.
+
+    Raises:
+        TandemError: One cannot be read, or two of them hold the same events.
+    """
     for text in settings.source:
         if is_database(text):
             raise ConfigurationError(
                 f"SOURCE: {without_passwords(text)} is a database",
                 hint=f"Save its rows with their {OCCURRED_AT} to a file, and name that.",
             )
-    topics = [text.removeprefix(TOPIC) for text in settings.source if text.startswith(TOPIC)]
-    stored = [text for text in settings.source if not text.startswith(TOPIC)]
+    topics, stored = topics_among(settings.source)
     found: list[Scorable] = [source for topic in topics for source in sources_of_topic(settings, topic)]
     reading = Reading(settings.ignore_case, settings.delimiter)
-    return [*found, *(sources_of(stored, predictor, reading) if stored else [])]
+    found += sources_of(stored, predictor, reading) if stored else []
+    # A topic and a snapshot of it hold the same events.
+    check_places(found)
+    return found

@@ -10,7 +10,7 @@ from batch.replaying.pairs import Pairing, Pairs
 from batch.replaying.settings import ReplaySettings
 from batch.selection.selection import Selection, Selector
 from batch.sources import Reading, Scorable
-from batch.topic_rows import TOPIC, sources_of_topic
+from batch.topic_rows import sources_of_topic, topics_among
 from shared.errors import ConfigurationError, InputError
 from shared.files import Chunk
 from shared.predict import Predictor
@@ -70,11 +70,10 @@ class History:
 
 
 def _sources(settings: ReplaySettings, predictor: Predictor, selection: Selection) -> list[Scorable]:
-    topics = [text.removeprefix(TOPIC) for text in settings.history if text.startswith(TOPIC)]
-    stored = [text for text in settings.history if not text.startswith(TOPIC)]
+    topics, stored = topics_among(settings.history)
     wish = settings.wish(stored)
     found: list[Scorable] = []
-    for topic in dict.fromkeys(topics):
+    for topic in topics:
         found += sources_of_topic(settings, topic)
     if stored:
         reading = Reading(settings.ignore_case, settings.delimiter, _ROWS_AT_ONCE, selection.read)

@@ -10,15 +10,20 @@ from typing import Any
 
 import pytest
 
+from batch import topic_rows
 from batch.__main__ import main
 from batch.advice import advise, costs
+from batch.advice.command import sources_in
 from batch.advice.costs import Start
 from batch.advice.result import Advice
+from batch.advice.settings import AdviseSettings
 from producer.generate import churn_customers, over_time, returning_customers
 from shared.errors import ExitCode, TandemError
 from shared.kafka.columns import RecordColumns
+from shared.kafka.to_end import Extent
 from shared.models.shipped import shipped_model
 from shared.predict import Predictor
+from shared.settings import load
 from tests.support.evidence import TIME, write_snapshot
 from tests.support.models import threshold_model
 
@@ -238,10 +243,13 @@ def test_real_time_s_age_is_how_late_the_predictions_were(
     events, predictions = snapshots(tmp_path, 40)
     advice = advice_on(capsys, events, "--model", LINEAR, "--predictions", predictions)
     age = advice.cadences[0].age
+    assert age is not None
     assert (sum(age.counts), age.p50, age.largest) == (194, 0.04, 0.04)
     assert not any("--predictions" in note for note in advice.notes)
     silent = advice_on(capsys, events, "--model", LINEAR)
-    assert silent.cadences[0].age.largest == 0
+    at_once = silent.cadences[0].age
+    assert at_once is not None
+    assert at_once.largest == 0
     assert any("--predictions measures how late" in note for note in silent.notes)
 
 
@@ -344,6 +352,29 @@ def test_options_that_make_no_sense_are_refused_by_name(
     options: list[str], said: str, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said in refusal(capsys, "events.ndjson", "--model", model, *options)
+
+
+@pytest.fixture
+def one_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The topic customers has one partition, which holds nothing; no broker is asked."""
+    monkeypatch.setattr(topic_rows, "extents", lambda *_: {0: Extent(0, 0)})
+    monkeypatch.setattr(topic_rows, "read_to_end", lambda *_: iter(()))
+
+
+@pytest.mark.usefixtures("one_topic")
+def test_a_topic_that_is_named_twice_counts_once(model: Path) -> None:
+    arguments = ["topic:customers", "topic:customers", "--model", str(model)]
+    settings = load(AdviseSettings, arguments, "python -m batch advise")
+    assert [source.name for source in sources_in(settings, Predictor.load(model))] == ["customers/0"]
+
+
+@pytest.mark.usefixtures("one_topic")
+def test_a_topic_and_a_snapshot_of_it_are_refused(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events, _ = snapshots(tmp_path, 40)
+    said = refusal(capsys, "topic:customers", events, "--model", model)
+    assert "customers/0: another input holds rows of this name too" in said
 
 
 def test_a_database_is_no_source_of_events(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
