@@ -188,6 +188,12 @@ def narrowed(plan: Plan, events: Mapping[int, Recorded], books: AllBooks) -> Pla
                     f" {one.start} were deleted: events of that partition are proved only from offset"
                     f" {start} on."
                 )
+            left = own.end if first is None else min(first, own.end)
+            if role is Role.DEAD_LETTERS and start < left:
+                notes.append(
+                    f"Where events of partition {one.partition} are missing from offset {start} up to {left},"
+                    " retention may have deleted their dead letters: prove younger events with --since."
+                )
     return plan.narrowed(starts, notes)
 
 

@@ -23,8 +23,8 @@ from shared.kafka.to_end import Extent, extents, offsets_from, settled_extents
 from shared.kafka.topics import TopicInfo, describe_topics
 from shared.replay_log import log_topic
 
-#: Of the outputs, what was written so long before `--since` is read, too, in milliseconds: an answer's time
-#: is that of the consumer's clock, which may be behind that of the event's.
+#: How far an answer's time may be before its event's, in milliseconds: it is that of the consumer's clock,
+#: which may be behind. What was written so long before `--since` is read, too.
 MARGIN_MS: Final = 3_600_000
 
 
@@ -145,10 +145,13 @@ def _compaction_notes(topics: Mapping[str, TopicInfo | None]) -> list[str]:
 
 
 def _kept_since(topic: TopicInfo | None, now: int) -> int | None:
-    """The time since which retention has deleted nothing of a topic; None when that cannot be told."""
+    """The time since which no event has lost its answer on a topic to retention; None when that is not known.
+
+    An hour after the time up to which retention deletes: see MARGIN_MS.
+    """
     configs: Mapping[str, str] = {} if topic is None else topic.configs
     age, size = int(configs.get("retention.ms", "-1")), int(configs.get("retention.bytes", "0"))
-    return now - age if age >= 0 and size < 0 else None
+    return now - age + MARGIN_MS if age >= 0 and size < 0 else None
 
 
 def _settled(settings: ProveSettings, topics: Mapping[Role, str]) -> dict[Role, dict[int, Extent]]:

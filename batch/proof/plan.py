@@ -59,8 +59,8 @@ class AnswerRange(Frozen):
         start: The first offset.
         end: The offset after the last one.
         cut: Whether records before `start` were deleted.
-        kept_since: When they were: no record of that time or later was among them, by the topic's own
-            retention. In milliseconds since the epoch; None when that is not known.
+        kept_since: When they were: no answer to an event of that time or later was among them, by the topic's
+            own retention. In milliseconds since the epoch; None when that is not known.
     """
 
     partition: int
