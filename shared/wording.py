@@ -48,6 +48,13 @@ def digits(number: float) -> str:
     return _without_zeros(f"{number:.{places}f}")
 
 
+def price(amount: float) -> str:
+    """An amount of money, which is never in exponent notation."""
+    if 0 < amount < _LEAST_WRITTEN_OUT:
+        return f"less than {_LEAST_WRITTEN_OUT:f}"
+    return digits(amount)
+
+
 def signed(number: float) -> str:
     """A change, with its sign."""
     text = digits(abs(number))

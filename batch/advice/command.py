@@ -51,7 +51,7 @@ def advice_on(settings: AdviseSettings) -> Advice:
     """
     predictor = Predictor.load(settings.model)
     question = Question(
-        ", ".join(map(shown_address, settings.source)),
+        ", ".join(map(shown_address, dict.fromkeys(settings.source))),
         sources_in(settings, predictor),
         settings.model,
         predictor,

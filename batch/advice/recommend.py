@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batch.advice.result import CadenceResult
-from shared.wording import counted, digits, duration, percent
+from shared.wording import counted, digits, duration, percent, price
 
 #: The name of the cadence that is none.
 REAL_TIME: Final = "real time"
@@ -119,7 +119,7 @@ def _for_batch(best: CadenceResult, facts: Facts) -> str:
     against = f"{digits(stream.billed_seconds_per_day)} that real time {'reserves' if held else 'takes'}"
     prices = ""
     if best.price_per_day is not None and stream.price_per_day is not None:
-        prices = f", a price of {digits(best.price_per_day)} against {digits(stream.price_per_day)}"
+        prices = f", a price of {price(best.price_per_day)} against {price(stream.price_per_day)}"
     return (
         f"Score {_phrase(best)}: {percent(best.stale_share)} of uses had another decision than real time's,"
         f" or none{beside}, for {digits(best.billed_seconds_per_day)} CPU seconds a day against"

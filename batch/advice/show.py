@@ -7,7 +7,7 @@ from rich.text import Text
 from batch.advice.result import Advice, CadenceResult
 from batch.proof.result import Histogram
 from batch.terminal import print_whole
-from shared.wording import counted, digits, duration, percent
+from shared.wording import counted, digits, duration, percent, price
 
 
 def show(advice: Advice, console: Console | None = None) -> None:
@@ -61,7 +61,7 @@ def _cells(cadence: CadenceResult, advice: Advice) -> list[Text]:
         digits(cadence.reserved_seconds_per_day) if cadence.reserved_seconds_per_day else "-",
     ]
     if advice.price is not None:
-        cells.append("-" if cadence.price_per_day is None else digits(cadence.price_per_day))
+        cells.append("-" if cadence.price_per_day is None else price(cadence.price_per_day))
     return [Text(cell) for cell in cells]
 
 

@@ -41,6 +41,7 @@ def page(report: Report) -> str:
         "duration": wording.duration,
         "measure": figures.measure,
         "percent": wording.percent,
+        "price": wording.price,
         "signed": wording.signed,
         "visible": visible,
         "moment": moment,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.wording import counted, digits, duration, part, percent, signed
+from shared.wording import counted, digits, duration, part, percent, price, signed
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,17 @@ def test_a_time_has_the_units_that_fit_it(seconds: float, told: str) -> None:
 )
 def test_a_measure_has_three_digits(number: float, told: str) -> None:
     assert digits(number) == told
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"),
+    [
+        *((0.0, "0"), (1e-12, "less than 0.000001"), (0.000002, "0.000002"), (0.00412, "0.00412")),
+        *((1.2, "1.2"), (120.0, "120"), (1234567.0, "1,234,567"), (1e12, "1,000,000,000,000")),
+    ],
+)
+def test_a_price_is_never_in_exponent_notation(amount: float, told: str) -> None:
+    assert price(amount) == told
 
 
 def test_a_change_has_its_sign() -> None:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from batch.advice.recommend import REAL_TIME, Facts, choose, reasons, recommendation
 from batch.advice.result import CadenceResult
 from batch.proof.result import Histogram
@@ -94,6 +96,14 @@ def test_prices_are_told_where_there_are_some() -> None:
         one.model_copy(update={"price_per_day": 1.2 if one is STREAM else 0.004}) for one in (STREAM, HOUR)
     ]
     assert recommendation(replace(FACTS, cadences=priced)).endswith(", a price of 0.004 against 1.2.")
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"), [(1e-9, "less than 0.000001"), (0.00004, "0.00004"), (4_321.0, "4,321")]
+)
+def test_no_price_is_in_exponent_notation(amount: float, told: str) -> None:
+    priced = [one.model_copy(update={"price_per_day": amount}) for one in (STREAM, HOUR)]
+    assert recommendation(replace(FACTS, cadences=priced)).endswith(f", a price of {told} against {told}.")
 
 
 def test_customers_who_came_only_once_are_said_to_have() -> None:
