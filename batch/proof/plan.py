@@ -166,14 +166,17 @@ def since_of(settings: ProveSettings) -> int | None:
     """`--since` in milliseconds since the epoch.
 
     Raises:
-        ConfigurationError: It is no time.
+        ConfigurationError: It is no time, or reaches before 1970: to a broker negative times mean other things.
     """
     if settings.since is None:
         return None
     try:
-        return moment(settings.since, time.time_ns() // 1_000_000)
+        since = moment(settings.since, time.time_ns() // 1_000_000)
     except ValueError as error:
         raise ConfigurationError(f"--since: {settings.since!r} is not {error}") from error
+    if since < 0:
+        raise ConfigurationError(f"--since: {settings.since!r} reaches before 1970")
+    return since
 
 
 def since_notes(settings: ProveSettings, since: int | None) -> list[str]:

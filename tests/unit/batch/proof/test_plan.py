@@ -11,7 +11,7 @@ from batch.__main__ import main
 from batch.manifest import MANIFEST_FILE
 from batch.proof.exports import plan_of_exports
 from batch.proof.fixing import MARGIN_MS, fix
-from batch.proof.plan import AnswerRange, EventRange, Plan, Role
+from batch.proof.plan import AnswerRange, EventRange, Plan, Role, since_of
 from shared.errors import ConfigurationError, ExitCode, InputError, StalledError
 from shared.kafka.columns import Mark
 from shared.kafka.groups import PartitionLag
@@ -208,6 +208,12 @@ def test_a_since_that_is_no_time_is_refused(tmp_path: Path, broker: Broker, expo
     settings = exports(tmp_path, *since, events=[events(3)]) if exported else prove_settings(None, *since)
     with pytest.raises(ConfigurationError, match="--since: 'yesterday' is not a time such as"):
         fixing(settings)
+
+
+@pytest.mark.parametrize("since", ["99999999999d", "1969-12-31T23:59:59.999Z"])
+def test_a_since_that_reaches_before_1970_is_refused(since: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"--since: '{since}' .*reaches before 1970"):
+        since_of(prove_settings(None, "--since", since))
 
 
 def test_compacted_topics_are_told(broker: Broker) -> None:
