@@ -166,7 +166,7 @@ def since_of(settings: ProveSettings) -> int | None:
     """`--since` in milliseconds since the epoch.
 
     Raises:
-        ConfigurationError: It is no time, or reaches before 1970: negative times mean other things to a broker.
+        ConfigurationError: It is no time, or reaches before 1970: a negative time is none to a broker.
     """
     if settings.since is None:
         return None
