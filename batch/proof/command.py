@@ -20,7 +20,7 @@ from batch.proof.show import show
 from batch.report.write import check_report_folder, new_report, write_report
 from batch.snapshots import sources_of_snapshot
 from shared import logs
-from shared.errors import ExitCode
+from shared.errors import ExitCode, TandemError
 from shared.progress import Meter
 from shared.settings import load
 
@@ -42,9 +42,10 @@ def main(arguments: Sequence[str]) -> int:
     if settings.report is not None:
         check_report_folder(settings.report)
     models = Models.load(settings.model)
-    with work_folder(settings) as work, Meter("records") as meter:
-        proof = prove(settings, models, work, meter)
-        advice = _advice(settings, models, proof, work, meter) if settings.advise else None
+    with work_folder(settings) as work:
+        with Meter("records") as meter:
+            proof = prove(settings, models, work, meter)
+        advice = _advice(settings, models, proof, work) if settings.advise else None
     if settings.as_json:
         print(proof.model_dump_json(indent=2))
     else:
@@ -58,8 +59,11 @@ def main(arguments: Sequence[str]) -> int:
     return ExitCode.DONE if proof.holds else ExitCode.ANSWER_IS_NO
 
 
-def _advice(settings: ProveSettings, models: Models, proof: Proof, work: Path, meter: Meter) -> Advice | None:
-    """Batch or real time, from the events that were proved, with the model that scored most of them."""
+def _advice(settings: ProveSettings, models: Models, proof: Proof, work: Path) -> Advice | None:
+    """Batch or real time, from the events that were proved, with the model that scored most of them.
+
+    The proof stands without it: why there is none is said.
+    """
     known = [one for one in proof.models if one.known]
     if not known:
         logger.warning("No advice is given: no model that scored these events is at hand.")
@@ -71,4 +75,9 @@ def _advice(settings: ProveSettings, models: Models, proof: Proof, work: Path, m
     folders = [settings.events] if settings.events else sorted((work / Role.EVENTS).iterdir())
     sources = [source for folder in folders for source in sources_of_snapshot(folder, predictor, _BATCH_ROWS)]
     question = Question(proof.topics[Role.EVENTS], sources, models.directory(model), predictor, Wishes())
-    return advise(question, meter, latency=proof.latency)
+    try:
+        with Meter("events") as meter:
+            return advise(question, meter, latency=proof.latency)
+    except TandemError as error:
+        logger.warning("No advice is given: %s", error)
+        return None

@@ -20,6 +20,7 @@ from batch.proof.result import Proof
 from batch.proof.settings import ProveSettings
 from batch.proof.show import show, verdict
 from consumer.scoring import StreamScorer
+from shared.errors import InputError
 from shared.files import read_file
 from shared.kafka.columns import NewRecords, RecordColumns
 from shared.predict import Predictor
@@ -155,6 +156,20 @@ def test_advice_without_a_known_model_is_left_out_and_the_proof_is_told(
     assert code == 1
     assert said["counts"]["unknown_model"] > 0
     assert warnings == ["No advice is given: no model that scored these events is at hand."]
+
+
+def test_a_proof_stands_without_the_advice_that_cannot_be_given(
+    prove: Prove, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise InputError("nothing says when these events happened")
+
+    warnings: list[object] = []
+    monkeypatch.setattr(command, "advise", refuse)
+    monkeypatch.setattr(command.logger, "warning", lambda _, error: warnings.append(error))
+    code, said = prove("--advise")
+    assert (code, said["holds"]) == (0, True)
+    assert str(*warnings) == "nothing says when these events happened"
 
 
 def test_rows_without_an_event_break_the_proof(prove: Prove, folder: Path) -> None:
