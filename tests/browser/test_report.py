@@ -15,7 +15,7 @@ import pytest
 from batch.report.page import headline
 from batch.report.write import write_report
 from tests.support import reports
-from tests.support.html import parsed
+from tests.support.markup import parsed
 from tests.support.trouble import give_up
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -11,7 +11,7 @@ from batch.replaying.verdict import tone, verdict
 from batch.report.document import Report
 from batch.report.page import headline, page
 from tests.support import reports
-from tests.support.html import parsed
+from tests.support.markup import parsed
 
 
 def replayed(compared: int, raised: int = 0, lowered: int = 0, lost: int = 0) -> Replay:

@@ -7,7 +7,7 @@ from batch.proof.result import Histogram
 from batch.report.charts import ages, spread
 from batch.report.cost_chart import costs
 from tests.support import reports
-from tests.support.html import Page, parsed
+from tests.support.markup import Page, parsed
 
 HISTOGRAM = Histogram(
     unit="seconds",

@@ -10,7 +10,7 @@ from batch.advice.show import show as show_advice
 from batch.proof.show import show
 from batch.report.page import page
 from tests.support import reports
-from tests.support.html import parsed
+from tests.support.markup import parsed
 
 
 def test_shares_and_times_of_a_proof_read_as_on_its_page() -> None:

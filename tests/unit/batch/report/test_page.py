@@ -12,7 +12,7 @@ from batch.proof.show import verdict
 from batch.report.document import Report
 from batch.report.page import headline, page
 from tests.support import reports
-from tests.support.html import parsed
+from tests.support.markup import parsed
 
 SAMPLES = {
     "holding": reports.holding(),

@@ -6,7 +6,7 @@ from batch.report.document import Report
 from batch.report.page import page
 from batch.report.views import books, classes, examples, explained, features, matrix, segments, unbalanced
 from tests.support import reports
-from tests.support.html import parsed
+from tests.support.markup import parsed
 
 
 def proof_of(report: Report) -> Proof:
