@@ -11,14 +11,15 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from consumer.loop import Telemetry
+from consumer.passing_on import PassingOn
 from consumer.scoring import Given, Scored, place_of
 from consumer.second_opinion import Answered, Disagreement, SecondOpinion, size_of
 from consumer.settings import ConsumerSettings
@@ -57,7 +58,7 @@ class SentinelTelemetry(Telemetry, Protocol):
         """It took so much processor time."""
 
 
-class Sentinel:
+class Sentinel(PassingOn):
     """Passes on what the loop tells, and scores a share of what is committed again.
 
     Args:
@@ -69,6 +70,8 @@ class Sentinel:
         clock: The monotonic clock, in seconds.
     """
 
+    _telemetry: SentinelTelemetry
+
     def __init__(
         self,
         telemetry: SentinelTelemetry,
@@ -77,7 +80,7 @@ class Sentinel:
         dead_letter_topic: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._telemetry = telemetry
+        super().__init__(telemetry)
         self._sample = Sample(share)
         self._topic = topic
         self._dead_letter_topic = dead_letter_topic
@@ -97,25 +100,9 @@ class Sentinel:
 
     # What the loop tells.
 
-    def step(self, name: str, places: Mapping[int, int]) -> AbstractContextManager[None]:
-        """Passes it on."""
-        return self._telemetry.step(name, places)
-
-    def assigned(self, partitions: Collection[int]) -> None:
-        """Passes it on."""
-        self._telemetry.assigned(partitions)
-
-    def positions(self, positions: Mapping[int, int]) -> None:
-        """Passes it on."""
-        self._telemetry.positions(positions)
-
-    def undone(self, events: int) -> None:
-        """Passes it on."""
-        self._telemetry.undone(events)
-
     def committed(self, batch: Sequence[Scored], polled_at: float) -> None:
         """Draws some events of a batch that is committed."""
-        self._telemetry.committed(batch, polled_at)
+        super().committed(batch, polled_at)
         began = time.thread_time()
         dead = self._is_dead()
         for scored in batch:

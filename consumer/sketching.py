@@ -10,14 +10,15 @@ worker committed after it last wrote its file is lost to the sketches, and to no
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from consumer.loop import Telemetry
+from consumer.passing_on import PassingOn
 from consumer.scoring import Given, Scored
 from consumer.settings import ConsumerSettings
 from shared.errors import ConfigurationError
@@ -54,7 +55,7 @@ class _Kept:
     written: int = 0
 
 
-class Sketching:
+class Sketching(PassingOn):
     """Passes on what the loop tells, and keeps the sketches of what is committed.
 
     Args:
@@ -77,7 +78,7 @@ class Sketching:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._telemetry = telemetry
+        super().__init__(telemetry)
         self._folder = folder
         self._names = {"topic": topic, "group": group, "instance": instance}
         self._clock, self._now = clock, now
@@ -86,26 +87,14 @@ class Sketching:
         self._unwritten: list[_Kept] = []
         self._written_at = clock()
 
-    def step(self, name: str, places: Mapping[int, int]) -> AbstractContextManager[None]:
-        """Passes it on."""
-        return self._telemetry.step(name, places)
-
-    def assigned(self, partitions: Collection[int]) -> None:
-        """Passes it on."""
-        self._telemetry.assigned(partitions)
-
     def positions(self, positions: Mapping[int, int]) -> None:
         """Passes it on; what was committed before it fell quiet is written, too."""
-        self._telemetry.positions(positions)
+        super().positions(positions)
         self._write_if_due()
-
-    def undone(self, events: int) -> None:
-        """Passes it on."""
-        self._telemetry.undone(events)
 
     def committed(self, batch: Sequence[Scored], polled_at: float) -> None:
         """Takes in a batch that is committed."""
-        self._telemetry.committed(batch, polled_at)
+        super().committed(batch, polled_at)
         for scored in batch:
             if scored.given is not None:
                 self._add(scored.given, scored)
