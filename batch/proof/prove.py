@@ -63,16 +63,19 @@ def prove(settings: ProveSettings, models: Models, work: Path, meter: Meter) -> 
     Raises:
         TandemError: The brokers or the snapshots cannot be used, or the disk is full.
     """
+    judged_by = _judged_by(settings, models)
+    # What was laid by of events that were judged otherwise is of no use.
+    laid = work / _ROWS / judged_by[:_DIGITS] / settings.on
     if settings.rows is not None:
         # Before anything is gathered, which takes long.
-        _against(settings, models, {}, work, 0).check()
+        _against(settings, models, {}, laid, 0).check()
     evidence = gather(settings, work, meter, _GATHERED)
     rows = None
     if settings.rows is not None:
-        rows = _against(settings, models, _topics(evidence), work, evidence.records)
+        rows = _against(settings, models, _topics(evidence), laid, evidence.records)
     folder = LocalFolder(work / _FOUND)
     folder.create()
-    judging = _Judging(settings, models, evidence, folder, meter, rows)
+    judging = _Judging(settings, models, evidence, folder, meter, rows, judged_by)
     found = [judging.partition(partition) for partition in evidence.partitions]
     beside = None if rows is None else rows.result(evidence.partitions, meter, _JUDGED)
     events = sum(one.tally.ledger.events for one in found)
@@ -95,15 +98,14 @@ def prove(settings: ProveSettings, models: Models, work: Path, meter: Meter) -> 
 
 
 def _against(
-    settings: ProveSettings, models: Models, topics: Mapping[str, str], work: Path, events: int
+    settings: ProveSettings, models: Models, topics: Mapping[str, str], folder: Path, events: int
 ) -> AgainstRows:
     """The rows of the batch side, when it is not the topic's own events."""
     return AgainstRows(
         BatchSide(settings.rows or "", settings.on, settings.delimiter),
         models=models,
         topics=topics,
-        # What was laid by of events that were judged otherwise is of no use.
-        folder=work / _ROWS / _judged_by(settings, models)[:_DIGITS] / settings.on,
+        folder=folder,
         events=events,
         examples=settings.examples,
     )
@@ -155,6 +157,7 @@ class _Judging:
         folder: Where what was found is kept.
         meter: Is told of progress.
         rows: The rows of the batch side, beside which the events are laid later; None without any.
+        judged_by: What the judging depends on, as a digest.
     """
 
     def __init__(
@@ -165,10 +168,11 @@ class _Judging:
         folder: LocalFolder,
         meter: Meter,
         rows: AgainstRows | None,
+        judged_by: str,
     ) -> None:
         self._settings, self._models, self._evidence = settings, models, evidence
         self._folder, self._meter, self._rows = folder, meter, rows
-        self._judged_by = _judged_by(settings, models)
+        self._judged_by = judged_by
         self._done, self._total = 0, max(1, evidence.records)
 
     def partition(self, partition: int) -> Found:
