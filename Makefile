@@ -58,7 +58,7 @@ train: setup  ## train the shipped models again
 lock: setup  ## write the lock files again (LOCK_ARGS=--upgrade for the newest versions)
 	$(LOCK) pyproject.toml --extra xgboost --output-file requirements.lock
 	$(LOCK) --group build --output-file requirements-build.lock
-	$(LOCK) pyproject.toml --extra test --extra lint --extra bench --extra demo \
+	$(LOCK) pyproject.toml --extra test --extra lint --extra bench --extra demo --extra docs \
 		--extra models --extra sklearn --extra mlflow --group build --group lock --output-file requirements-dev.lock
 
 image: ## build the Docker image
