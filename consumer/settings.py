@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from consumer.web.settings import HttpSettings
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogSettings
 from shared.settings import CommandSettings
@@ -19,7 +20,7 @@ class Guarantee(StrEnum):
     AT_LEAST_ONCE = "at-least-once"
 
 
-class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
+class ConsumerSettings(HttpSettings, LogSettings, KafkaSettings, CommandSettings):
     """Scores events as they arrive and publishes predictions, until it is told to stop.
 
     Every option can also be given as a variable: --input-topic is TANDEM_INPUT_TOPIC.
@@ -94,11 +95,6 @@ class ConsumerSettings(LogSettings, KafkaSettings, CommandSettings):
     )
     reject_window: int = Field(
         1_000, ge=1, description="Over how many events at least the share of rejected ones is taken."
-    )
-    http: bool = Field(True, description="Serve /livez, /readyz and /metrics.")
-    http_host: str = Field("127.0.0.1", description="The address to serve them on.")
-    http_port: int = Field(
-        9464, ge=0, le=65535, description="The port to serve them on; 0 takes any that is free."
     )
     watch_model: float | None = Field(
         None,

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from consumer.latest import LatestEvents
 from consumer.models.comparison import Comparison
 from consumer.operations import measures
 from consumer.operations.view import Step, View
@@ -46,6 +47,7 @@ class WorkerSnapshot(TypedDict):
         unready: Why it is not ready; empty when it is.
         tripped: What its watchdog found; None while all is well.
         metrics: The values of all metrics.
+        latest: Its latest events; None where nobody is to see them.
     """
 
     worker: int
@@ -55,6 +57,7 @@ class WorkerSnapshot(TypedDict):
     unready: list[str]
     tripped: str | None
     metrics: Snapshot
+    latest: LatestEvents | None
 
 
 class Telemetry:
@@ -92,6 +95,7 @@ class Telemetry:
         self._contact: float | None = None
         self._tripped: str | None = None
         self._models: dict[Role, tuple[str, ...]] = {}
+        self._latest: Callable[[], LatestEvents | None] = lambda: None
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -245,6 +249,12 @@ class Telemetry:
         """Counts processor time that the sentinel took."""
         self._metrics.add(measures.SENTINEL_SPENT, seconds)
 
+    # What is shown of single events.
+
+    def show(self, latest: Callable[[], LatestEvents | None]) -> None:
+        """Shows the latest events from now on, as they are told when a snapshot is taken, on any thread."""
+        self._latest = latest
+
     # What the probe and the watchdog tell.
 
     def ends(self, ends: Mapping[int, int]) -> None:
@@ -299,6 +309,7 @@ class Telemetry:
             "unready": unready,
             "tripped": tripped,
             "metrics": self._metrics.snapshot(),
+            "latest": self._latest(),
         }
 
     def _unready(self, now: float) -> list[str]:

@@ -75,4 +75,5 @@ def _absent(worker: int, why: str, past: Snapshot) -> WorkerSnapshot:
         "unready": [why],
         "tripped": None,
         "metrics": {**past, READY.name: [([str(worker)], 0.0)]},
+        "latest": None,
     }
