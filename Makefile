@@ -13,13 +13,14 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs
 # Tests run on all cores, in the order that tests/conftest.py gives them; ARGS="-n 0" runs them one by one.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup test smoke lint types demo bench chaos train lock image clean
+.PHONY: help setup test smoke lint types docs docs-serve demo bench chaos train lock image clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(INSTALLED)  ## make .venv with everything that the other targets need
 
@@ -43,6 +44,12 @@ lint: setup  ## check style and formatting
 types: setup  ## check types
 	$(PY) -m mypy
 
+docs: setup  ## build the documents into site/; a dead link ends it
+	$(MKDOCS) build --strict $(ARGS)
+
+docs-serve: setup  ## show the documents at http://127.0.0.1:8000/ while they are written
+	$(MKDOCS) serve --strict $(ARGS)
+
 demo: setup  ## stream and batch side by side on this machine, without Docker
 	$(PY) -m demo $(ARGS)
 
@@ -65,5 +72,5 @@ image: ## build the Docker image
 	docker build --tag tandem-scorer .
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo .cache demo-report
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo .cache demo-report site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
