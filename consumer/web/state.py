@@ -147,6 +147,7 @@ class Shadow(Frozen):
         rejected: Events that only the shadow rejects.
         accepted: Events that only the champion rejects.
         failures: Batches for which it failed.
+        agreement: The share of the events scored by both of which they decide the same; None before the first.
     """
 
     running: bool
@@ -156,6 +157,7 @@ class Shadow(Frozen):
     rejected: int
     accepted: int
     failures: int
+    agreement: float | None = None
 
 
 class Sentinel(Frozen):
@@ -214,6 +216,17 @@ class History(Frozen):
     p99: list[float | None] = Field(default_factory=list)
 
 
+class Second(Frozen):
+    """The newest entry of the history, for charts that go on; as in `History`."""
+
+    at: float
+    events: float | None
+    rejected: float | None
+    lag: int | None
+    p50: float | None
+    p99: float | None
+
+
 class About(Frozen):
     """What does not change while the consumer runs.
 
@@ -254,6 +267,7 @@ class State(Frozen):
         at: The moment, as Unix time.
         ready: Whether every worker is at work.
         rate: Events a second over the last 5 seconds; None in the first one.
+        second: The history's newest entry; None before the first.
         workers: By number.
         partitions: By number.
         lag: Offsets that all partitions are behind; None while not known of each.
@@ -271,6 +285,7 @@ class State(Frozen):
     at: float
     ready: bool
     rate: float | None
+    second: Second | None = None
     workers: list[Worker]
     partitions: list[Partition]
     lag: int | None
