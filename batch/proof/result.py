@@ -1,11 +1,27 @@
 """What a proof found, as plain data: its parts add up, go through JSON, and make the section of a report."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from batch.described import described, without_computed
 from batch.proof.classes import AGREEING, NOT_CONSERVED, Found
+from shared.wording import counted
+
+# How a sentence says of events that they are of a class.
+_WRONG: Final = {
+    Found.MISSING: "missing",
+    Found.DUPLICATED: "duplicated",
+    Found.UNKNOWN_MODEL: "by an unknown model",
+    Found.NO_ROW: "without a row",
+    Found.OTHER_INPUT: "from another input",
+    Found.REJECTED_ON_ONE: "rejected on one side",
+    Found.REJECTED_OTHERWISE: "rejected for another reason",
+    Found.OTHER_DECISION: "with another decision",
+    Found.OTHER_BITS: "with other bits",
+    Found.MISPLACED: "under another key or partition",
+    Found.OUT_OF_ORDER: "out of order",
+}
 
 
 class Frozen(BaseModel):
@@ -242,3 +258,26 @@ class Proof(Frozen):
     def holds(self) -> bool:
         """Whether all is identical and conserved."""
         return self.identical and self.conserved
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> str:
+        """The verdict in one sentence."""
+        if not self.events:
+            return "Nothing is proved: there are no events."
+        if self.holds:
+            compared = self.events - self.counts[Found.NOT_SAMPLED]
+            told = f"{compared:,} of {self.events:,}" if compared < self.events else f"{self.events:,}"
+            return f"Identical and conserved: {told} events, to the bit, on both paths."
+        wrong = [
+            f"{count:,} {_WRONG[found]}" for found, count in self.counts.items() if count and found in _WRONG
+        ]
+        if self.foreign:
+            wrong.append(f"{counted(self.foreign, 'record')} of strangers")
+        if self.rows_without_event:
+            wrong.append(f"{counted(self.rows_without_event, 'row')} without an event")
+        if strays := sum(ledger.of_no_event for ledger in self.ledger):
+            wrong.append(f"{counted(strays, 'answer')} of no event")
+        if not wrong:
+            wrong = ["no event was compared" if not self.identical else "the books do not close"]
+        return f"Not proved: {', '.join(wrong)}, of {self.events:,} events."

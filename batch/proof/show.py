@@ -22,20 +22,6 @@ _ALWAYS = (
     Found.IDENTICAL,
     Found.REJECTED_ALIKE,
 )
-# How a sentence says of events that they are of a class.
-_WRONG = {
-    Found.MISSING: "missing",
-    Found.DUPLICATED: "duplicated",
-    Found.UNKNOWN_MODEL: "by an unknown model",
-    Found.NO_ROW: "without a row",
-    Found.OTHER_INPUT: "from another input",
-    Found.REJECTED_ON_ONE: "rejected on one side",
-    Found.REJECTED_OTHERWISE: "rejected for another reason",
-    Found.OTHER_DECISION: "with another decision",
-    Found.OTHER_BITS: "with other bits",
-    Found.MISPLACED: "under another key or partition",
-    Found.OUT_OF_ORDER: "out of order",
-}
 
 
 def show(proof: Proof, console: Console | None = None) -> None:
@@ -59,29 +45,7 @@ def show(proof: Proof, console: Console | None = None) -> None:
     for line in _lines(proof):
         console.print(Text(visible(line)), soft_wrap=True)
     style = "bold green" if proof.holds else "bold red"
-    console.print(Text(f"{'✓' if proof.holds else '✗'} {verdict(proof)}", style=style), soft_wrap=True)
-
-
-def verdict(proof: Proof) -> str:
-    """The verdict in one sentence."""
-    if not proof.events:
-        return "Nothing is proved: there are no events."
-    if proof.holds:
-        compared = proof.events - proof.counts[Found.NOT_SAMPLED]
-        told = f"{compared:,} of {proof.events:,}" if compared < proof.events else f"{proof.events:,}"
-        return f"Identical and conserved: {told} events, to the bit, on both paths."
-    wrong = [
-        f"{count:,} {_WRONG[found]}" for found, count in proof.counts.items() if count and found in _WRONG
-    ]
-    if proof.foreign:
-        wrong.append(f"{counted(proof.foreign, 'record')} of strangers")
-    if proof.rows_without_event:
-        wrong.append(f"{counted(proof.rows_without_event, 'row')} without an event")
-    if strays := sum(ledger.of_no_event for ledger in proof.ledger):
-        wrong.append(f"{counted(strays, 'answer')} of no event")
-    if not wrong:
-        wrong = ["no event was compared" if not proof.identical else "the books do not close"]
-    return f"Not proved: {', '.join(wrong)}, of {proof.events:,} events."
+    console.print(Text(f"{'✓' if proof.holds else '✗'} {proof.verdict}", style=style), soft_wrap=True)
 
 
 def _classes(counts: dict[Found, int]) -> Table:

@@ -9,7 +9,6 @@ from jinja2 import PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from batch.proof.result import Proof
-from batch.proof.show import verdict
 from batch.replaying.verdict import Tone, tone
 from batch.replaying.verdict import verdict as replayed
 from batch.report import figures
@@ -67,7 +66,7 @@ def page(report: Report) -> str:
 def headline(report: Report) -> str:
     """What a report says first: the verdict, or the recommendation, or which decisions flip."""
     if report.proof is not None:
-        return verdict(report.proof)
+        return report.proof.verdict
     if report.advice is not None:
         return report.advice.recommendation
     if report.replay is not None:

@@ -18,7 +18,7 @@ from batch.proof.classes import Found
 from batch.proof.judge import PartitionJudge
 from batch.proof.result import Proof
 from batch.proof.settings import ProveSettings
-from batch.proof.show import show, verdict
+from batch.proof.show import show
 from consumer.scoring import StreamScorer
 from shared.errors import InputError
 from shared.files import read_file
@@ -278,7 +278,7 @@ def test_a_proof_that_does_not_hold_tells_every_class_and_its_examples() -> None
         assert example.detail in text
         assert example.position in text
     for wrong in ("by an unknown model", "from another input", "with other bits", "out of order"):
-        assert wrong in verdict(proof)
+        assert wrong in proof.verdict
     assert "✗ Not proved" in text
 
 
@@ -286,7 +286,7 @@ def test_nothing_is_not_proved() -> None:
     proof = holding().proof
     assert proof is not None
     nothing = proof.model_copy(update={"counts": dict.fromkeys(Found, 0)})
-    assert verdict(nothing) == "Nothing is proved: there are no events."
+    assert nothing.verdict == "Nothing is proved: there are no events."
     assert not nothing.holds
 
 

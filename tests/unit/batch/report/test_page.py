@@ -8,7 +8,6 @@ import pytest
 
 from batch.proof.classes import CLASSES, Found
 from batch.proof.result import Histogram
-from batch.proof.show import verdict
 from batch.report.document import Report
 from batch.report.page import headline, page
 from tests.support import reports
@@ -52,7 +51,7 @@ def test_the_verdict_comes_first(name: str) -> None:
 def test_a_page_has_the_verdict_that_the_terminal_has(report: Report) -> None:
     assert report.proof is not None
     text = parsed(page(report)).text
-    assert verdict(report.proof) in text
+    assert report.proof.verdict in text
     assert report.proof.certificate in text.replace(" ", "")
     for found in CLASSES:
         if report.proof.counts[found]:
