@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from producer.message import Message, key_of
+from producer.message import Message
 from shared.errors import ConfigurationError
 from shared.events import MAX_EVENT_BYTES
+from shared.keys import key_of
 from shared.models.directory import Model
 from shared.schema import EVENT_ID, MAX_INT64, OCCURRED_AT, Input, Reason, Schema
 

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shared.keys import key_of
+
 
 class Message(NamedTuple):
     """One record to send.
@@ -26,8 +28,3 @@ def from_event(event: Mapping[str, Any], key: str) -> Message:
         key: The field that holds the customer's id.
     """
     return Message(key_of(event.get(key)), msgspec.json.encode(event))
-
-
-def key_of(customer_id: object) -> bytes | None:
-    """The record key for a customer's id."""
-    return None if customer_id is None else str(customer_id).encode()

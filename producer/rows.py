@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import pyarrow as pa
 import pyarrow.types as pt
 
-from producer.message import Message, key_of
+from producer.message import Message
 from shared import times
 from shared.cells import read_cell, read_id
 from shared.errors import InputError
 from shared.files import Chunk, check_file, read_file
+from shared.keys import key_in, key_of
 from shared.schema import EVENT_ID, Schema
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class FileRows:
             if chunk.batch is not None:
                 yield from encoder.messages(chunk.batch, text=chunk.text)
             else:
-                yield from (Message(self._key(line), line) for line in chunk.values or ())
+                yield from (Message(key_in(line, self.schema.key), line) for line in chunk.values or ())
 
     def _wanted(self) -> dict[str, Any]:
         required = (self.schema.key, *(item.name for item in self.schema.features if item.required))
@@ -78,13 +78,6 @@ class FileRows:
         for rejection in chunk.rejections:
             logger.warning("Not sent: row %d of %s: %s", rejection.row, self.path, rejection.detail)
         self.skipped += len(chunk.rejections)
-
-    def _key(self, line: bytes) -> bytes | None:
-        try:
-            customer_id = msgspec.json.decode(line).get(self.schema.key)
-            return key_of(customer_id) if isinstance(customer_id, int | str) else None
-        except (msgspec.DecodeError, UnicodeError, AttributeError, RecursionError):
-            return None
 
 
 class RowEncoder:

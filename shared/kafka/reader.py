@@ -242,6 +242,19 @@ class Reader:
                     self._consumer.seek(self._tp(partition), begin)
         return committed
 
+    def go_to_end(self) -> dict[int, int]:
+        """Without a group: leaves out what stands in each partition now, also when going back later.
+
+        Returns:
+            Where reading goes on: before the first open transaction when reading committed.
+
+        Raises:
+            RecoverableError: The broker is in trouble.
+        """
+        self._start |= self.end_offsets()
+        self.rewind()
+        return dict(self._start)
+
     def keep_membership(self) -> None:
         """Lets the group know that this member works, and notes a rebalance, without reading anything.
 

@@ -119,6 +119,14 @@ class Writer:
         for topic in topics:
             self._topic(topic)
 
+    def partitions_of(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            BrokerUnreachableError, ConfigurationError, RecoverableError: As `prepare`.
+        """
+        return self._topic(topic).partitions
+
     def too_large(self, records: NewRecords) -> list[int]:
         """The records, by index, that their topic does not take even in a compressed batch of their own.
 

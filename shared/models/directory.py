@@ -205,16 +205,13 @@ def read_model(directory: Path, *, certifying: bool = False) -> Model:
         ModelError: With the file or field at fault and what to do.
     """
     path = directory / MODEL_FILE
-    declaration = _read_declaration(path)
+    declaration, schema = read_declared(directory)
     kind = KINDS.get(declaration.kind)
     if kind is None:
         raise ModelError(
             f"{path}: kind {declaration.kind!r} is unknown", hint=f"Known kinds: {', '.join(KINDS)}."
         )
     try:
-        schema = Schema.model_validate(
-            {"key": declaration.key, "inputs": declaration.inputs, "strict": declaration.strict}
-        )
         scorer = kind.load(schema, _read_artifact(directory, declaration, kind))
         if not certifying:
             _check_execution(declaration, scorer)
@@ -223,6 +220,26 @@ def read_model(directory: Path, *, certifying: bool = False) -> Model:
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", hint=error.hint) from error
     return Model(declaration, schema, scorer, digest(declaration))
+
+
+def read_declared(directory: Path) -> tuple[Declaration, Schema]:
+    """What model.json says, and the inputs that it declares; nothing else is read.
+
+    Args:
+        directory: The model directory.
+
+    Raises:
+        ModelError: With the file or field at fault and what to do.
+    """
+    path = directory / MODEL_FILE
+    declaration = _read_declaration(path)
+    try:
+        schema = Schema.model_validate(
+            {"key": declaration.key, "inputs": declaration.inputs, "strict": declaration.strict}
+        )
+    except ValidationError as error:
+        raise ModelError(f"{path}: {first_problem(error)}", hint="Correct the declaration.") from error
+    return declaration, schema
 
 
 def digest(declaration: Declaration) -> str:
