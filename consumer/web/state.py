@@ -147,7 +147,7 @@ class Shadow(Frozen):
         rejected: Events that only the shadow rejects.
         accepted: Events that only the champion rejects.
         failures: Batches for which it failed.
-        agreement: The share of the events scored by both of which they decide the same; None before the first.
+        agreement: The share of the events scored by both with the same decision; None before the first.
     """
 
     running: bool
