@@ -118,6 +118,9 @@ class ConsumerSettings(HttpSettings, LogSettings, KafkaSettings, CommandSettings
         description="Score this share of the events again, by columns as the batch path does, and count in"
         " the metrics where the two disagree: 0.01 is one event in a hundred.",
     )
+    screen: bool = Field(
+        True, description="Show figures below the log on a terminal; piped or as JSON there are none."
+    )
     max_events: int | None = Field(None, ge=1, description="End after this many events.")
     until_idle: float | None = Field(None, gt=0, description="End when nothing came for this many seconds.")
 

@@ -3,7 +3,8 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -47,6 +48,39 @@ def set_up(style: LogFormat = "auto", level: str = "INFO", **fields: object) -> 
     handler.addFilter(_Fields(fields))
     # Its event loop warns of each step over 0.1 s, which a large record batch or a busy machine takes.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
+
+
+@contextmanager
+def told_to(say: Callable[[str], None]) -> Iterator[None]:
+    """Hands the log's lines to who shares its terminal, instead of writing them, while the block runs.
+
+    Args:
+        say: Takes one entry, as it would have been written; may be called by any thread.
+    """
+    root = logging.getLogger()
+    before = list(root.handlers)
+    root.handlers = [_Told(handler, say) for handler in before]
+    try:
+        yield
+    finally:
+        root.handlers = before
+
+
+class _Told(logging.Handler):
+    """Does as another handler does, but hands on what it would write."""
+
+    def __init__(self, model: logging.Handler, say: Callable[[str], None]) -> None:
+        super().__init__(model.level)
+        self.setFormatter(model.formatter)
+        self.filters = model.filters
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands the record's line on."""
+        try:
+            self._say(self.format(record))
+        except Exception:  # noqa: BLE001 - as every handler: a log that fails ends no work
+            self.handleError(record)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
