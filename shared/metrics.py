@@ -141,6 +141,44 @@ def lasting(families: Iterable[Family], snapshot: Snapshot) -> Snapshot:
     return {family.name: snapshot.get(family.name, []) for family in families if family.kind != "gauge"}
 
 
+def numbers(snapshot: Snapshot, family: Family) -> dict[tuple[str, ...], float]:
+    """The series of a counter or gauge, by the values of their labels."""
+    return {tuple(labels): _number(value) for labels, value in snapshot.get(family.name, ())}
+
+
+def buckets(snapshot: Snapshot, family: Family) -> list[float]:
+    """The observations in each bucket of a histogram, all series together; the last one has no bound."""
+    counts = [0.0] * (len(family.bounds) + 1)
+    for _, value in snapshot.get(family.name, ()):
+        counts = _plus(counts, _list(value)[:-1])
+    return counts
+
+
+def quantile(bounds: Sequence[float], counts: Sequence[float], share: float) -> float | None:
+    """A quantile of observations that are known by their buckets alone, none of them below 0.
+
+    As Prometheus' `histogram_quantile` finds it: within its bucket the observations count as spread evenly,
+    and in the bucket without a bound as being at the last bound.
+
+    Args:
+        bounds: The upper bounds of the buckets, rising.
+        counts: The observations in each bucket; one more than the bounds.
+        share: Which quantile, from 0 to 1.
+
+    Returns:
+        None without an observation.
+    """
+    total = sum(counts)
+    if not total:
+        return None
+    below, lower = 0.0, 0.0
+    for upper, count in zip(bounds, counts, strict=False):
+        if count and below + count >= share * total:
+            return lower + (upper - lower) * (share * total - below) / count
+        below, lower = below + count, upper
+    return lower
+
+
 def exposition(families: Sequence[Family], snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
     """The text that Prometheus reads, and its content type.
 

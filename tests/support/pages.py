@@ -333,4 +333,5 @@ def _letter(place: int, now: int, *, masked: bool) -> LatestLetter:
         size=len(value or b""),
         key=None if masked or not place else "40121",
         value=None if masked else shown,
+        cut=False,
     )
