@@ -21,13 +21,15 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 FROM python:3.13-slim
 ENV PATH=/opt/tandem/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tandem \
- # Where a volume may be mounted that reports are written to.
- && install -d -o 10001 /report
+ # Where volumes may be mounted: for reports, for a job's results, and for the models that are in use.
+ && install -d -o 10001 /report /results /models
 WORKDIR /app
 COPY --from=build /opt/tandem /opt/tandem
 COPY demo demo
 # The shipped models are part of the wheel; here they have the path that they have in a clone.
-RUN ln -s /opt/tandem/lib/python3.13/site-packages/shared/shipped models
+RUN ln -s /opt/tandem/lib/python3.13/site-packages/shared/shipped models \
+ && ln -s /app/models/churn /models/champion \
+ && ln -s /app/models/churn-linear /models/challenger
 USER 10001
 STOPSIGNAL SIGTERM
 CMD ["python", "-m", "consumer", "--help"]
