@@ -169,30 +169,31 @@ class Telemetry:
             polled_at: When they were polled, on the monotonic clock.
         """
         now, wall = self._clock(), time.time_ns() // 1_000_000
+        ages = _ages([stamp for scored in batch for stamp in scored.events.timestamps], wall)
+        reasons = Counter(rejection.reason for scored in batch for rejection in scored.outcome.rejections)
+        metrics = self._metrics
+        # All at once: a snapshot never shows a part of a batch.
         with self._lock:
             self._contact = now
             self._move({scored.events.partition: scored.events.next_offset for scored in batch})
-        metrics = self._metrics
-        metrics.add(measures.TRANSACTIONS, 1, "committed")
-        metrics.observe(measures.BATCH_DURATION, max(0.0, now - polled_at))
-        metrics.observe(measures.BATCH_EVENTS, sum(len(scored.events) for scored in batch))
-        stamps = [stamp for scored in batch for stamp in scored.events.timestamps]
-        metrics.observe_all(measures.EVENT_AGE, _ages(stamps, wall))
-        reasons: Counter[Reason] = Counter()
-        for scored in batch:
-            partition = str(scored.events.partition)
-            metrics.add(measures.READ, len(scored.events), partition)
-            metrics.add(measures.SCORED, len(scored.outcome.rows), partition)
-            reasons.update(rejection.reason for rejection in scored.outcome.rejections)
-            if scored.comparison is not None:
-                self._compared(scored.comparison)
-        for reason, count in reasons.items():
-            metrics.add(measures.REJECTED, count, reason.value)
+            metrics.add(measures.TRANSACTIONS, 1, "committed")
+            metrics.observe(measures.BATCH_DURATION, max(0.0, now - polled_at))
+            metrics.observe(measures.BATCH_EVENTS, sum(len(scored.events) for scored in batch))
+            metrics.observe_all(measures.EVENT_AGE, ages)
+            for scored in batch:
+                partition = str(scored.events.partition)
+                metrics.add(measures.READ, len(scored.events), partition)
+                metrics.add(measures.SCORED, len(scored.outcome.rows), partition)
+                if scored.comparison is not None:
+                    self._compared(scored.comparison)
+            for reason, count in reasons.items():
+                metrics.add(measures.REJECTED, count, reason.value)
 
     def undone(self, events: int) -> None:
         """Counts a batch that is not committed, and its events."""
-        self._metrics.add(measures.TRANSACTIONS, 1, "aborted")
-        self._metrics.add(measures.UNDONE, events)
+        with self._lock:
+            self._metrics.add(measures.TRANSACTIONS, 1, "aborted")
+            self._metrics.add(measures.UNDONE, events)
 
     # What the models tell.
 
@@ -237,9 +238,10 @@ class Telemetry:
 
     def sentinel_judged(self, events: int, disagreements: Mapping[str, int]) -> None:
         """Counts events that were scored again, and by kind those of which it disagrees with the stream."""
-        self._metrics.add(measures.SENTINEL_EVENTS, events)
-        for kind, count in disagreements.items():
-            self._metrics.add(measures.SENTINEL_DISAGREEMENTS, count, kind)
+        with self._lock:
+            self._metrics.add(measures.SENTINEL_EVENTS, events)
+            for kind, count in disagreements.items():
+                self._metrics.add(measures.SENTINEL_DISAGREEMENTS, count, kind)
 
     def sentinel_left_out(self, events: int, why: str) -> None:
         """Counts events that were drawn and not scored again: the sentinel was `busy`, or it `failed`."""
@@ -295,12 +297,12 @@ class Telemetry:
         return {p: (position, end) for p, (position, end) in places.items() if end > (position or 0)}
 
     def snapshot(self) -> WorkerSnapshot:
-        """What this worker says of itself now."""
+        """What this worker says of itself now: all metrics of one moment, between two batches."""
         now = self._clock()
         with self._lock:
             unready = self._unready(now)
             self._set_gauges(now, not unready)
-            tripped = self._tripped
+            tripped, metrics = self._tripped, self._metrics.snapshot()
         return {
             "worker": self._worker,
             "pid": os.getpid(),
@@ -308,7 +310,7 @@ class Telemetry:
             "at": now,
             "unready": unready,
             "tripped": tripped,
-            "metrics": self._metrics.snapshot(),
+            "metrics": metrics,
             "latest": self._latest(),
         }
 

@@ -2,17 +2,19 @@
 
 import json
 import re
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
 
 import pytest
 
+from consumer.operations import measures
 from consumer.operations.measures import FAMILIES
 from consumer.operations.telemetry import LATELY, Telemetry
 from consumer.scoring import Scored, StreamScorer
 from shared.kafka.columns import RecordColumns
-from shared.metrics import exposition
+from shared.metrics import exposition, numbers
 from shared.predict import Predictor
 from tests.support.memory import MemoryKafka, lesson_columns
 from tests.support.promlint import problems
@@ -90,6 +92,43 @@ def test_a_committed_batch_is_counted_by_partition_reason_and_outcome(
         'tandem_event_age_seconds_bucket{le="86400.0"}': 0,
     }
     assert {series: value(telemetry, series) for series in told} == told
+
+
+def test_a_snapshot_is_of_one_moment_whatever_is_committed_meanwhile(
+    telemetry: Telemetry, batch: list[Scored]
+) -> None:
+    telemetry.assigned({0, 1})
+    done = threading.Event()
+
+    def commit() -> None:
+        for offset in range(1_000):
+            batch[0].events.next_offset = offset
+            telemetry.committed(batch, polled_at=0)
+        done.set()
+
+    usual = sys.getswitchinterval()
+    # Threads that take turns as often as they can.
+    sys.setswitchinterval(1e-6)
+    try:
+        committing = threading.Thread(target=commit)
+        committing.start()
+        seen = []
+        while not done.is_set():
+            seen.append(telemetry.snapshot()["metrics"])
+        committing.join()
+    finally:
+        sys.setswitchinterval(usual)
+    told = [
+        [
+            sum(numbers(metrics, family).values())
+            for family in (measures.READ, measures.SCORED, measures.REJECTED)
+        ]
+        for metrics in seen
+    ]
+    assert [read for read, scored, rejected in told if read != scored + rejected] == []
+    places = [numbers(metrics, measures.POSITION).get(("0",), -1) for metrics in seen]
+    assert [read / 4 for read, _, _ in told] == [place + 1 for place in places]
+    assert len({read for read, _, _ in told}) > 2, "nothing was committed between the looks"
 
 
 @pytest.mark.parametrize(("ago", "counted"), [(30, 1), (-3_600, 1), (None, 0)])
