@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from shared import lean
-from shared.command import Command, lazily, run, unknown
+from shared.command import PRINT_COMPLETION, Lazy, print_completion, run, unknown
 from shared.errors import ConfigurationError
 
 _FOR_SUPERVISORS: Final = "worker"
 #: What `python -m consumer NAME` does; without a name it scores events.
-COMMANDS: Final[Mapping[str, Command]] = {
-    "check": lazily("consumer.check.command"),
-    "status": lazily("consumer.status"),
-    "dead-letters": lazily("consumer.dead_letters.command"),
+COMMANDS: Final[Mapping[str, Lazy]] = {
+    "check": Lazy("consumer.check.command", settings="CheckSettings"),
+    "status": Lazy("consumer.status", settings="StatusSettings"),
+    "dead-letters": Lazy("consumer.dead_letters.command"),
     # What a supervisor starts: nobody else can, and no help names it.
-    _FOR_SUPERVISORS: lazily("consumer.worker", "run_supervised"),
+    _FOR_SUPERVISORS: Lazy("consumer.worker", "run_supervised"),
 }
+_SCORING: Final = Lazy("consumer.command", settings="ConsumerSettings")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str]) -> int:
     word = arguments[0] if arguments else ""
     if word in COMMANDS:
         return COMMANDS[word](arguments[1:])
+    if word == PRINT_COMPLETION:
+        named = {name: command for name, command in COMMANDS.items() if name != _FOR_SUPERVISORS}
+        return print_completion("consumer", named, arguments, _SCORING)
     # What holds a "=" may hold a password, too: the reading of options leaves such out of what it says.
     if word and not word.startswith("-") and "=" not in word:
         *names, last = [name for name in COMMANDS if name != _FOR_SUPERVISORS]
@@ -40,9 +44,14 @@ def main(arguments: Sequence[str]) -> int:
     # Before all that takes its time to import: a rolling restart that is asked for before there are workers
     # is none, and would else end the supervisor. Not SIG_IGN, which the workers would inherit.
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
-    return lazily("consumer.command")(arguments)
+    return _SCORING(arguments)
+
+
+def script() -> int:
+    """Runs what the command line of this process says; returns the exit code."""
+    lean.start()
+    return run(main, sys.argv[1:])
 
 
 if __name__ == "__main__":
-    lean.start()
-    sys.exit(run(main, sys.argv[1:]))
+    sys.exit(script())

@@ -10,7 +10,7 @@ from producer.rows import FileRows
 from producer.settings import ProducerSettings
 from producer.sources import Source, open_source, with_malformed
 from shared import lean, logs
-from shared.command import run
+from shared.command import PRINT_COMPLETION, Lazy, print_completion, run
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError, ExitCode
 from shared.kafka.topics import TopicInfo, describe_topics
@@ -25,6 +25,10 @@ logger = logging.getLogger("producer")
 
 def main(arguments: Sequence[str]) -> int:
     """Sends what the arguments ask for; returns the exit code."""
+    if arguments and arguments[0] == PRINT_COMPLETION:
+        return print_completion(
+            "producer", {}, arguments, Lazy("producer.settings", settings="ProducerSettings")
+        )
     settings = load(ProducerSettings, arguments, "python -m producer")
     logs.set_up(settings.log_format, settings.log_level)
     predictor = Predictor.load(settings.model_directory)
@@ -108,6 +112,11 @@ def _say_end(tally: Tally, rows: FileRows | None, seconds: float) -> None:
         print(f"error: {error}", file=sys.stderr)
 
 
-if __name__ == "__main__":
+def script() -> int:
+    """Runs what the command line of this process says; returns the exit code."""
     lean.start()
-    sys.exit(run(main, sys.argv[1:]))
+    return run(main, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(script())

@@ -5,15 +5,34 @@ import importlib
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from shared.errors import ExitCode, TandemError
 
 logger = logging.getLogger(__name__)
 
 Command = Callable[[Sequence[str]], int]
+C = TypeVar("C", bound=Command)
+
+#: What prints a shell's completion: the first argument of a program, followed by the shell's name.
+PRINT_COMPLETION: Final = "--print-completion"
+# The programs, of which an installed script is called tandem-NAME.
+_PROGRAM: Final = re.compile(r"python -m (batch|consumer|producer)\b")
+_SCRIPT: Final = re.compile(r"tandem-(batch|consumer|producer)")
+
+
+def by_script() -> bool:
+    """Whether this process, or the one that started it for its work, was called as tandem-NAME."""
+    return _SCRIPT.fullmatch(os.path.basename(sys.argv[0])) is not None  # noqa: PTH119 - a name, on every start
+
+
+def as_called(text: str) -> str:
+    """A text for people in which the programs are named as they call them: `tandem-batch`, if they do."""
+    return _PROGRAM.sub(r"tandem-\1", text) if by_script() else text
 
 
 def run(command: Command, arguments: Sequence[str]) -> int:
@@ -58,7 +77,7 @@ def _status_of(command: Command, arguments: Sequence[str]) -> int:
     try:
         return command(arguments)
     except TandemError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(as_called(f"error: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -68,19 +87,44 @@ def _status_of(command: Command, arguments: Sequence[str]) -> int:
         return ExitCode.FAULT
 
 
-def lazily(module: str, name: str = "main") -> Command:
-    """A module's function as a command that is imported when it is called: no other's imports are waited for.
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """A command that is imported when it is called: no other's imports are waited for.
 
-    Args:
-        module: Its full name.
-        name: The function's.
+    Attributes:
+        module: The full name of its module; that of a group of commands has them as COMMANDS.
+        function: The function that runs it.
+        settings: The name of its settings in the module; None for a group.
     """
 
-    def command(arguments: Sequence[str]) -> int:
-        function: Command = getattr(importlib.import_module(module), name)
+    module: str
+    function: str = "main"
+    settings: str | None = None
+
+    def __call__(self, arguments: Sequence[str]) -> int:
+        """Runs it; returns its exit code."""
+        function: Command = getattr(importlib.import_module(self.module), self.function)
         return function(arguments)
 
-    return command
+
+def print_completion(
+    program: str, commands: Mapping[str, Lazy], arguments: Sequence[str], itself: Lazy | None = None
+) -> int:
+    """Prints what makes a shell complete a program's command line; returns the exit code.
+
+    Args:
+        program: Its name: `batch`.
+        commands: Its commands.
+        arguments: --print-completion and the shell.
+        itself: What it does without a command; None if that is nothing.
+
+    Raises:
+        ConfigurationError: There is no completion for such a shell.
+    """
+    from shared.completion import completion  # noqa: PLC0415 - it loads every command
+
+    print(completion(f"tandem-{program}", commands, itself, arguments[1] if arguments[1:] else ""))
+    return ExitCode.DONE
 
 
 def unknown(word: str, names: Iterable[str]) -> str:
@@ -95,8 +139,8 @@ def unknown(word: str, names: Iterable[str]) -> str:
 
 
 def choose(
-    program: str, commands: Mapping[str, tuple[Command, str]], arguments: Sequence[str]
-) -> tuple[Command, Sequence[str]]:
+    program: str, commands: Mapping[str, tuple[C, str]], arguments: Sequence[str]
+) -> tuple[C, Sequence[str]]:
     """Picks a subcommand by the first argument.
 
     Args:
@@ -109,6 +153,7 @@ def choose(
     """
     width = max(map(len, commands))
     listing = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in commands.items())
+    program = as_called(program)
     usage = f"usage: {program} COMMAND ...\n\n{listing}\n\n{program} COMMAND --help shows its options."
     if arguments and arguments[0] in commands:
         return commands[arguments[0]][0], arguments[1:]

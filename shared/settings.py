@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from shared.command import as_called
 from shared.errors import ConfigurationError
 from shared.stores.address import shown_address, without_passwords
 
@@ -73,16 +74,9 @@ def load(settings: type[S], arguments: Sequence[str], program: str) -> S:
         ConfigurationError: Naming the option at fault and what is wrong with it.
         SystemExit: After printing the help, or a usage error (status 2), as argparse does.
     """
+    program = as_called(program)
     try:
-        source: Any = CliSettingsSource(
-            settings,
-            cli_prog_name=program,
-            cli_kebab_case=True,
-            cli_implicit_flags=True,
-            cli_avoid_json=True,
-            cli_hide_none_type=True,
-            formatter_class=partial(_HelpFormatter, _names_of_choices(settings)),
-        )
+        source = _source(settings, program)
         parser = source.root_parser
         # argparse repeats an argument that it does not know, and a slip of the pen may hold a password.
         parser.error = partial(_say_without_secrets, parser.error)
@@ -91,6 +85,34 @@ def load(settings: type[S], arguments: Sequence[str], program: str) -> S:
         raise ConfigurationError(_explain(settings, error), hint=f"See {program} --help.") from error
     except SettingsError as error:
         raise ConfigurationError(_explain_unread(settings, error), hint=f"See {program} --help.") from error
+
+
+def parser_of(settings: type[CommandSettings], program: str) -> argparse.ArgumentParser:
+    """What reads a command's options; each choice has the name that is typed for it.
+
+    Args:
+        settings: The command's settings class.
+        program: How the user calls it.
+    """
+    parser: argparse.ArgumentParser = _source(settings, program).root_parser
+    names = _names_of_choices(settings)
+    for action in parser._actions:  # noqa: SLF001 - argparse tells of them nowhere else
+        listed = action.metavar.strip("{}") if isinstance(action.metavar, str) else ""
+        if listed != action.metavar and listed and action.choices is None:
+            action.choices = [names.get(choice, choice) for choice in listed.split(",")]
+    return parser
+
+
+def _source(settings: type[CommandSettings], program: str) -> Any:
+    return CliSettingsSource(
+        settings,
+        cli_prog_name=program,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        formatter_class=partial(_HelpFormatter, _names_of_choices(settings)),
+    )
 
 
 def shown(settings: CommandSettings) -> dict[str, str]:
@@ -152,13 +174,13 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().add_usage(usage, [_as_required(action) for action in actions], groups, prefix)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return super()._fill_text(inspect.cleandoc(text), width, indent)
+        return super()._fill_text(as_called(inspect.cleandoc(text)), width, indent)
 
     def _expand_help(self, action: argparse.Action) -> str:
         text = super()._expand_help(action)
         for ending in self._NO_NEWS:
             text = text.removesuffix(ending)
-        return re.sub(r"(?<=\(default: )\w+(?=\)$)", self._named, text)
+        return as_called(re.sub(r"(?<=\(default: )\w+(?=\)$)", self._named, text))
 
     def _metavar_formatter(
         self, action: argparse.Action, default_metavar: str

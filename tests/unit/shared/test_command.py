@@ -20,6 +20,7 @@ from shared.errors import (
     TandemError,
 )
 from shared.kafka.errors import BrokerTroubleError
+from tests.support.commands import ROOT
 from shared.ledger import LedgerError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -153,3 +154,9 @@ def test_trouble_that_nobody_could_recover_from_ends_as_a_broker_that_does_not_a
     assert capsys.readouterr().err.startswith(
         "error: Kafka gave no answer while describing topics: timed out\n"
     )
+
+
+def test_a_list_of_commands_that_nobody_reads_on_ends_without_a_traceback() -> None:
+    line = f"{sys.executable} -m batch --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
