@@ -1,0 +1,129 @@
+/**
+ * The live page: listens to the consumer, shows what it says, and says when it says nothing.
+ *
+ * The consumer computes, this page draws (consumer/web/state.py). What is shown is fresh while a state comes
+ * whose moment is newer than the last one's; a connection that lives and tells old news is stale, too.
+ */
+
+import { add, draw, join, mark, restyle } from "./charts.js";
+import { byId, make, say } from "./dom.js";
+import { prepare, showEvents } from "./events.js";
+import { showFigures, workerState } from "./figures.js";
+import { duration, moment, time } from "./format.js";
+
+// All in seconds: without news the page is stale; without any the connection is made anew.
+const STALE = 3;
+const DEAD = 12;
+const AGAIN = 2;
+
+let source = null;
+let state = null;
+/** When the last new state came, on a clock that nobody sets. */
+let heard = performance.now();
+/** When the connection was made, or said anything at all. */
+let alive = performance.now();
+let restarts = [];
+
+const since = (then) => (performance.now() - then) / 1000;
+
+function connect() {
+  source?.close();
+  alive = performance.now();
+  source = new EventSource("/page/stream");
+  source.addEventListener("history", (event) => {
+    alive = performance.now();
+    join(JSON.parse(event.data));
+  });
+  source.addEventListener("state", (event) => {
+    alive = performance.now();
+    take(JSON.parse(event.data));
+  });
+}
+
+function take(next) {
+  if (state && next.about.run !== state.about.run) restarted(next.about);
+  else if (state && next.at <= state.at) return;
+  const first = state === null;
+  state = next;
+  heard = performance.now();
+  if (next.second) add(next.second);
+  mark(marks(next));
+  showFigures(next);
+  draw(next);
+  showEvents(next);
+  showStatus();
+  if (first && next.about.send_form) letSend(next.about);
+}
+
+function restarted(about) {
+  restarts.push(about.started);
+  const dismiss = make("button", "button", "Dismiss");
+  dismiss.type = "button";
+  dismiss.addEventListener("click", () => byId("restarted").replaceChildren());
+  byId("restarted").replaceChildren(
+    `The consumer was started again at ${time(about.started)}. The charts go on with a gap; all counts began anew. `,
+    dismiss,
+  );
+}
+
+function marks({ swaps }) {
+  const swapped = swaps.filter((swap) => swap.what === "swapped").map((swap) => [swap.at, swap.model]);
+  return [...restarts.map((at) => [at, "started again"]), ...swapped];
+}
+
+async function letSend(about) {
+  const { mount } = await import("./send.js");
+  mount(byId("send"), about);
+}
+
+/** What the page says of itself: only a change of it is announced. */
+function showStatus() {
+  const [status, word, banner] = judged();
+  document.body.dataset.status = status;
+  say("status", word);
+  document.title = state ? `${word}: ${state.about.group}, Tandem` : "Tandem";
+  const element = byId("banner");
+  element.className = status === "live" || status === "connecting" ? "" : "notice";
+  if (element.dataset.said !== banner) {
+    element.dataset.said = banner;
+    element.replaceChildren(status === "live" ? make("span", "hidden", banner) : banner);
+  }
+  if (state) say("updated", `updated ${duration(Math.floor(since(heard)))} ago`);
+}
+
+function judged() {
+  if (state === null) {
+    return since(heard) < STALE
+      ? ["connecting", "Connecting", ""]
+      : ["stale", "No answer", "The consumer does not answer. This page goes on trying."];
+  }
+  if (since(heard) > STALE) {
+    return ["stale", "Stale", `No news since ${moment(state.at)}: what stands here is what was then. This page goes on trying.`];
+  }
+  const troubled = state.workers.map((worker) => [worker, ...workerState(worker)]).filter(([, word]) => word !== "ready");
+  if (!state.ready || troubled.length > 0) {
+    const why = troubled.map(([worker, word, words]) => {
+      const told = word === "silent" ? "says nothing" : words;
+      return `worker ${worker.number} ${told}`;
+    });
+    return ["not-ready", "Not ready", why.length > 0 ? `${sentence(why.join("; "))}.` : "The consumer is not ready."];
+  }
+  return ["live", "Live", "Live: every worker is at work."];
+}
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+function watch() {
+  showStatus();
+  const givenUp = source.readyState === EventSource.CLOSED && since(alive) > AGAIN;
+  if (givenUp || since(alive) > DEAD) connect();
+}
+
+prepare();
+connect();
+setInterval(watch, 500);
+document.addEventListener("visibilitychange", watch);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  restyle();
+  if (state) draw(state);
+});
