@@ -20,7 +20,6 @@ from shared.errors import (
     TandemError,
 )
 from shared.kafka.errors import BrokerTroubleError
-from tests.support.commands import ROOT
 from shared.ledger import LedgerError
 
 ROOT = Path(__file__).resolve().parents[3]
