@@ -19,7 +19,6 @@ let charts = [];
 
 const positive = (values) => values.map((value) => (value > 0 ? value : null));
 const color = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
-const faded = (tone, alpha) => `${tone}${alpha}`;
 
 /** Takes over a history: what this page has of before stays. */
 export function join(history) {
@@ -69,63 +68,77 @@ export function restyle() {
 
 function build() {
   return [
-    timeChart("chart-events", 168, [
-      { name: "events", words: "events/s", tone: "--data", fill: true, format: rate },
+    timeChart("chart-events", [
+      { name: "events", words: (value) => `${rate(value)} events/s`, tone: "--data", fill: true },
+    ], { format: compact, bare: true }),
+    timeChart("chart-rejected", [
+      { name: "rejected", words: (value) => `${rate(value)} rejected/s`, tone: "--bad", fill: true },
     ], { format: compact }),
-    timeChart("chart-rejected", 84, [
-      { name: "rejected", words: "rejected/s", tone: "--bad", fill: true, format: rate },
-    ], { format: compact, least: 1 }),
-    timeChart("chart-latency", 220, [
-      { name: "p50", words: "p50", tone: "--data", format: duration },
-      { name: "p99", words: "p99", tone: "--other", dash: [5, 3], format: duration },
+    timeChart("chart-latency", [
+      { name: "p50", words: (value) => `p50 ${duration(value)}`, tone: "--data" },
+      { name: "p99", words: (value) => `p99 ${duration(value)}`, tone: "--other" },
     ], { format: duration, logarithmic: true }),
-    timeChart("chart-lag", 112, [
-      { name: "lag", words: "behind", tone: "--data", fill: true, format: count },
+    timeChart("chart-lag", [
+      { name: "lag", words: (value) => `${count(value)} behind`, tone: "--data", fill: true },
     ], { format: compact, least: 10 }),
-    histogram("chart-histogram", 220),
+    histogram("chart-histogram"),
   ];
 }
 
-/** A chart over the last ten minutes. */
-function timeChart(id, height, series, options) {
-  const data = () => [kept.at, ...series.map(({ name }) => (options.logarithmic ? positive(kept[name]) : kept[name]))];
-  const readout = byId(`${id}-readout`);
-  const say_at = (chart) => {
-    const hovered = chart.cursor.idx;
+/**
+ * A chart over the last ten minutes.
+ *
+ * @param id The element that it is drawn in; its size is the page's to say.
+ * @param series What it shows: the column's name, its value in words, its colour, whether to fill below it.
+ * @param options How the y axis is written; whether it is logarithmic, how far it reaches at least, and
+ *   whether times are left to the chart below.
+ */
+function timeChart(id, series, options) {
+  const data = () => [
+    kept.at, ...series.map(({ name }) => (options.logarithmic ? positive(kept[name]) : kept[name])),
+  ];
+  const tellAt = (chart) => {
+    const hovered = chart.cursor.idx ?? null;
     const index = hovered ?? kept.at.length - 1;
     if (index < 0) return;
-    const values = series.map(({ name, words, format, tone }) => {
-      const swatch = make("i", series.length > 1 ? "swatch" : "");
-      swatch.style.background = `var(${tone})`;
-      return make("span", "", swatch, `${format(kept[name][index])} ${series.length > 1 || hovered !== null ? words : words}`);
+    const values = series.map(({ name, words, tone }) => {
+      const told = make("span", "", words(kept[name][index]));
+      if (series.length > 1) told.prepend(swatch(tone));
+      return told;
     });
-    readout.replaceChildren(make("span", "quiet", hovered === null || hovered === undefined ? "" : time(kept.at[index])), ...values);
+    byId(`${id}-readout`).replaceChildren(...(hovered === null ? [] : [time(kept.at[index])]), ...values);
   };
   const chart = new uPlot({
-    ...common(id, height),
+    ...common(id),
     scales: {
-      x: { time: true, range: () => span() },
+      x: { time: true, range: () => lastMinutes() },
       y: options.logarithmic
         ? { distr: 3, range: (_, least, most) => decades(least, most) }
         : { range: (_, __, most) => [0, Math.max(options.least ?? 1, (most ?? 0) * 1.12)] },
     },
-    axes: [xAxis({ values: (_, splits) => splits.map(hourAndMinute), space: 64 }), yAxis(options)],
-    series: [{}, ...series.map((one) => line(one))],
-    hooks: { setCursor: [say_at], draw: [drawMarks] },
+    axes: [options.bare ? xAxis({ values: () => [], size: 8 }) : xAxis({ values: (_, splits) => splits.map(hourAndMinute), space: 64 }), yAxis(options)],
+    series: [{}, ...series.map(line)],
+    hooks: { setCursor: [tellAt], draw: [drawMarks] },
   }, data(), byId(id));
-  return grown(id, height, chart, () => {
+  return grown(id, chart, () => {
     chart.setData(data());
-    say_at(chart);
+    tellAt(chart);
   });
 }
 
+function swatch(tone) {
+  const line = make("i", "swatch");
+  line.style.background = `var(${tone})`;
+  return line;
+}
+
 /** The latency's buckets as bars, each as wide as any other; the ticks are their bounds. */
-function histogram(id, height) {
+function histogram(id) {
   const readout = byId(`${id}-readout`);
   let shown = buckets();
   const data = () => [shown.counts.map((_, index) => index), shown.counts];
   const chart = new uPlot({
-    ...common(id, height),
+    ...common(id),
     scales: {
       x: { time: false, range: () => [-0.5, Math.max(0.5, shown.counts.length - 0.5)] },
       y: { range: (_, __, most) => [0, Math.max(4, (most ?? 0) * 1.12)] },
@@ -156,7 +169,7 @@ function histogram(id, height) {
       }],
     },
   }, data(), byId(id));
-  return grown(id, height, chart, () => {
+  return grown(id, chart, () => {
     shown = buckets();
     chart.setData(data());
   });
@@ -193,7 +206,7 @@ function placed(value, { lower, bounds }) {
   return index - 0.5 + (value - below) / (bounds[index] - below);
 }
 
-function span() {
+function lastMinutes() {
   const last = kept.at.at(-1) ?? Date.now() / 1000;
   return [last - MINUTES * 60, last];
 }
@@ -203,14 +216,20 @@ function decades(least, most) {
   return [10 ** Math.floor(Math.log10(least)), 10 ** Math.max(Math.ceil(Math.log10(most)), Math.floor(Math.log10(least)) + 1)];
 }
 
-function common(id, height) {
+function common(id) {
+  const sync = id === "chart-histogram" ? undefined : { key: "time" };
   return {
-    width: Math.max(120, byId(id).clientWidth),
-    height,
+    ...room(id),
     padding: [10, 8, 0, 0],
     legend: { show: false },
-    cursor: { y: false, drag: { setScale: false }, points: { size: 7 }, sync: id === "chart-histogram" ? undefined : { key: "time" } },
+    cursor: { y: false, drag: { setScale: false }, points: { size: 7 }, sync },
   };
+}
+
+/** How large a chart may be: CSS says. */
+function room(id) {
+  const { clientWidth, clientHeight } = byId(id);
+  return { width: Math.max(120, clientWidth), height: Math.max(60, clientHeight) };
 }
 
 function axis(more) {
@@ -224,22 +243,22 @@ function axis(more) {
 }
 
 const xAxis = (more) => axis({ size: 26, gap: 8, grid: { show: false }, ...more });
-const yAxis = ({ format, logarithmic }) => axis({
-  size: 52, gap: 8, space: 36,
-  values: (_, splits) => splits.map((value) => (logarithmic && !Number.isInteger(Math.round(Math.log10(value) * 1e6) / 1e6) ? "" : format(value))),
-  ...(logarithmic ? { splits: (u) => powers(u.scales.y.min, u.scales.y.max), filter: (_, splits) => splits } : {}),
-});
 
-function powers(least, most) {
-  const found = [];
-  for (let power = Math.round(Math.log10(least)); power <= Math.round(Math.log10(most)); power += 1) found.push(10 ** power);
-  return found;
+function yAxis({ format, logarithmic }) {
+  const values = (_, splits) => splits.map(format);
+  const powers = (u) => range(Math.round(Math.log10(u.scales.y.min)), Math.round(Math.log10(u.scales.y.max)));
+  return axis({
+    size: 52, gap: 8, space: 30, values,
+    ...(logarithmic && { splits: (u) => powers(u).map((power) => 10 ** power), filter: (_, splits) => splits }),
+  });
 }
 
-function line({ tone, fill, dash }) {
+const range = (first, last) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
+function line({ tone, fill }) {
   return {
-    stroke: color(tone), width: 1.75, dash, spanGaps: false, points: { show: false },
-    fill: fill ? faded(color(tone), "26") : undefined,
+    stroke: color(tone), width: 1.75, spanGaps: false, points: { show: false },
+    fill: fill ? `${color(tone)}26` : undefined,
   };
 }
 
@@ -276,13 +295,12 @@ function rule(u, value, words) {
 }
 
 /** A chart that grows and shrinks with its place. */
-function grown(id, height, chart, drawing) {
-  const place = byId(id);
+function grown(id, chart, drawing) {
   const watch = new ResizeObserver(() => {
-    const width = place.clientWidth;
-    if (width > 0 && width !== chart.width) chart.setSize({ width, height });
+    const { width, height } = room(id);
+    if (width !== chart.width || height !== chart.height) chart.setSize({ width, height });
   });
-  watch.observe(place);
+  watch.observe(byId(id));
   return {
     draw: drawing,
     end() {
