@@ -13,12 +13,12 @@ from consumer.loop import Limits, Loop
 from consumer.models.flight import load_shadow, scorer_in_flight
 from consumer.operations.telemetry import Telemetry
 from consumer.operations.watchdog import watching
-from consumer.operations.web import serving
 from consumer.sentinel import scoring_again
 from consumer.settings import ConsumerSettings, Guarantee
 from consumer.sketching import sketching
 from consumer.startup import prepare_topics
 from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output
+from consumer.web.server import serving
 from consumer.workers.channel import Channel, LastWords, Role
 from consumer.workers.instance import claim
 from shared import logs

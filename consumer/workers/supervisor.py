@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from consumer.operations.web import serving
 from consumer.settings import ConsumerSettings
 from consumer.startup import prepare_topics
+from consumer.web.server import serving
 from consumer.workers.channel import Role
 from consumer.workers.gathered import Gathered
 from consumer.workers.instance import claim

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from consumer.operations import web
+from consumer.web import health
 from consumer.operations.telemetry import Telemetry, WorkerSnapshot
-from consumer.operations.web import serving
+from consumer.web.server import serving
 from consumer.settings import ConsumerSettings
 from shared.deadline import Deadline
 from shared.errors import ConfigurationError
@@ -97,12 +97,12 @@ def test_without_a_worker_nothing_is_ready(port: int, workers: list[Telemetry]) 
     assert ask(port, "/readyz")[0].status == 503
 
 
-def silent_for(*seconds: float) -> web.Request:
+def silent_for(*seconds: float) -> health.Question:
     now = time.monotonic()
     snapshots: list[WorkerSnapshot] = [
         {**ready_worker(number).snapshot(), "at": now - silent} for number, silent in enumerate(seconds)
     ]
-    return web.Request(snapshots, now)
+    return health.Question(snapshots, now)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_silent_worker_is_not_ready_and_when_all_are_silent_the_supervisor_is_
     silent: tuple[float, ...], is_ready: bool, is_live: bool
 ) -> None:
     request = silent_for(*silent)
-    assert (web.ready(request).status == 200, web.live(request).status == 200) == (is_ready, is_live)
+    assert (health.ready(request).status == 200, health.live(request).status == 200) == (is_ready, is_live)
 
 
 def test_metrics_are_those_of_all_workers_in_the_form_that_is_asked_for(port: int) -> None:
@@ -193,14 +193,14 @@ def test_what_is_no_request_is_refused_in_a_line(port: int, words: bytes, answer
 def test_a_slow_client_is_left_after_a_while(
     port: int, words: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.operations.web._PATIENCE", 0.1)
+    monkeypatch.setattr("consumer.web.protocol._PATIENCE", 0.1)
     assert say(port, words) == b""
 
 
 def test_a_client_that_says_a_byte_now_and_then_has_no_more_time_than_others(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.operations.web._PATIENCE", 0.3)
+    monkeypatch.setattr("consumer.web.protocol._PATIENCE", 0.3)
     deadline = Deadline.after(8)
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client, suppress(ConnectionError):
         while not deadline.passed:
@@ -212,7 +212,7 @@ def test_a_client_that_says_a_byte_now_and_then_has_no_more_time_than_others(
 def test_more_clients_at_once_than_there_is_room_for_are_turned_away_and_room_comes_back(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.operations.web._PATIENCE", 1)
+    monkeypatch.setattr("consumer.web.protocol._PATIENCE", 1)
     crowd = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(16)]
     try:
         assert say_or_closed(port) == b""

@@ -1,0 +1,146 @@
+"""Health, metrics and the live page over HTTP, on a thread of their own beside the consumer."""
+
+import asyncio
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from consumer.settings import ConsumerSettings
+from consumer.web.health import Snapshots
+from consumer.web.settings import Page
+from shared.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+# Clients that wait to be let in.
+_BACKLOG: Final = 32
+# Seconds for the server to end; what it has not sent by then is lost with the process.
+_PATIENCE: Final = 3.0
+
+
+@contextmanager
+def serving(settings: ConsumerSettings, snapshots: Snapshots) -> Iterator[int | None]:
+    """Serves health, metrics and the live page for as long as the block runs.
+
+    Args:
+        settings: The address and the port, and what the page shows; or that nothing is served.
+        snapshots: Gives what each worker says of itself; called on another thread.
+
+    Yields:
+        The port; None when nothing is served.
+
+    Raises:
+        ConfigurationError: It cannot listen there, or cannot show what it is told to.
+    """
+    if not settings.http:
+        yield None
+        return
+    with _open(settings) as listener:
+        port = int(listener.getsockname()[1])
+        server = _Server(settings, snapshots, listener)
+        _say_where(settings, port)
+        server.start()
+        try:
+            yield port
+        finally:
+            server.close()
+
+
+class _Server(threading.Thread):
+    """The server's thread.
+
+    Args:
+        settings: What the page shows.
+        snapshots: Gives what each worker says of itself.
+        listener: Listens already.
+    """
+
+    def __init__(self, settings: ConsumerSettings, snapshots: Snapshots, listener: socket.socket) -> None:
+        super().__init__(name="http", daemon=True)
+        # What only a server needs is loaded only where one is wanted.
+        from consumer.web.app import application  # noqa: PLC0415
+        from consumer.web.assets import assets  # noqa: PLC0415
+        from consumer.web.protocol import server  # noqa: PLC0415
+        from consumer.web.stream import Live  # noqa: PLC0415
+
+        self._live: Live | None = None
+        if settings.shows is not Page.OFF:
+            from consumer.web.history import Watch  # noqa: PLC0415
+
+            self._live = Live(Watch(settings, snapshots))
+        files = assets() if self._live is not None else {}
+        self._server = server(application(snapshots, self._live, files, page_url=settings.page_url))
+        self._listener = listener
+        self._loop = asyncio.new_event_loop()
+
+    def run(self) -> None:
+        """Serves until it is closed."""
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
+        except Exception:
+            logger.exception("Health, metrics and the live page are no longer served")
+
+    async def _serve(self) -> None:
+        looking = asyncio.create_task(self._live.run()) if self._live is not None else None
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            if looking is not None:
+                looking.cancel()
+
+    def close(self) -> None:
+        """Ends the server, and at once what it streams to open pages."""
+        self._server.should_exit = True
+        if self._live is not None:
+            self._loop.call_soon_threadsafe(self._live.close)
+        self.join(_PATIENCE)
+
+
+def _say_where(settings: ConsumerSettings, port: int) -> None:
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    where = f"http://{host}:{port}/"
+    logger.info("Health and metrics at %s", where, extra={"http_port": port})
+    if settings.shows is not Page.OFF:
+        logger.info("The page is at %s", settings.page_url or where, extra={"shows": settings.shows.value})
+
+
+def _open(settings: ConsumerSettings) -> socket.socket:
+    chosen = "http_port" in settings.model_fields_set
+    try:
+        return _listen(settings.http_host, settings.http_port)
+    except OSError as error:
+        if chosen or error.errno != errno.EADDRINUSE:
+            raise _cannot_listen(settings, error) from error
+    logger.info("Port %d is taken, so health and metrics take another", settings.http_port)
+    try:
+        return _listen(settings.http_host, 0)
+    except OSError as error:
+        raise _cannot_listen(settings, error) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _cannot_listen(settings: ConsumerSettings, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"health and metrics cannot be served on {settings.http_host}, port {settings.http_port}:"
+        f" {error.strerror or error}",
+        hint="Choose another with --http-host and --http-port (0: any that is free), or give --no-http.",
+    )
