@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 _BROKER_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 2.0
-# Seconds from one look at whether the page is still there to the next.
-_LOOK: Final = 0.5
 # Characters of a key that a sentence shows.
 _MOST_SHOWN: Final = 60
 
@@ -87,21 +85,10 @@ class Delivery(threading.Thread):
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._told.put_nowait, step)
 
-    async def lines(self, gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
-        """Each step as a line of JSON, when it happens.
-
-        Args:
-            gone: Whether nobody is there any more to read them.
-        """
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Each step as a line of JSON, when it happens; whoever closes it before the end ends the work."""
         try:
-            while not await gone():
-                try:
-                    async with asyncio.timeout(_LOOK):
-                        step = await self._told.get()
-                except TimeoutError:
-                    continue
-                if step is None:
-                    return
+            while step := await self._told.get():
                 yield step.model_dump_json().encode() + b"\n"
         finally:
             self._unwanted.set()

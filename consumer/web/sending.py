@@ -101,9 +101,7 @@ def routes(settings: ConsumerSettings) -> list[Route]:
             return _refused(HTTPStatus.TOO_MANY_REQUESTS, str(error), {"Retry-After": "1"})
         delivery = Delivery(settings, event, done=turnstile.leave)
         delivery.start()
-        return StreamingResponse(
-            delivery.lines(request.is_disconnected), headers=_HEADERS, media_type="application/x-ndjson"
-        )
+        return StreamingResponse(delivery.lines(), headers=_HEADERS, media_type="application/x-ndjson")
 
     return [Route("/page/form", form), Route("/page/send", send, methods=["POST"])]
 
