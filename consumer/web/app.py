@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
@@ -27,46 +28,54 @@ _LISTED: Final = {
 }
 
 
-def application(
-    snapshots: Snapshots,
-    live: Live | None,
-    assets: Mapping[str, Asset],
-    more: Sequence[BaseRoute] = (),
-    page_url: str | None = None,
-) -> ASGIApp:
+@dataclass(frozen=True, slots=True)
+class LivePage:
+    """What the live page is made of.
+
+    Attributes:
+        live: What open pages are told.
+        assets: Its files.
+        routes: Further parts of it.
+        url: Where people find it, when it is not where it is served.
+    """
+
+    live: Live
+    assets: Mapping[str, Asset]
+    routes: Sequence[BaseRoute] = ()
+    url: str | None = None
+
+
+def application(snapshots: Snapshots, page: LivePage | None) -> ASGIApp:
     """All that the HTTP port serves.
 
     Args:
         snapshots: Gives what each worker says of itself; called at each request for health or metrics.
-        live: What open pages are told; None: there is no page.
-        assets: The page's files.
-        more: Further routes of the page.
-        page_url: Where people find the page, when it is not where it is served.
+        page: The live page; None: there is none.
     """
-    routes = [Route(path, _asked(answer, snapshots)) for path, answer in PAGES.items()]
-    if live is not None:
+    routes = [Route("/", _index(page)), *(Route(path, _asked(ask, snapshots)) for path, ask in PAGES.items())]
+    if page is not None:
         routes += [
-            Route(_STATE, _told(live)),
-            Route(_STREAM, live.answer),
-            Route(f"{PAGE}static/{{name}}", _static(assets)),
+            Route(_STATE, _told(page.live)),
+            Route(_STREAM, page.live.answer),
+            Route(f"{PAGE}static/{{name}}", _static(page.assets)),
         ]
     app = Starlette(
-        routes=[Route("/", _index(assets if live else {})), *routes, *more],
+        routes=[*routes, *(page.routes if page else ())],
         exception_handlers={HTTPException: _refused, Exception: _refused},
     )
-    # As curl has it, /metrics/ is another page than /metrics.
+    # /metrics/ is not there; nobody is sent elsewhere by an address made of what a client sent.
     app.router.redirect_slashes = False
-    return Guard(app, page_url)
+    return Guard(app, has_page=page is not None, page_url=page.url if page else None)
 
 
-def _index(assets: Mapping[str, Asset]) -> _Endpoint:
-    pages = {path: answer.__doc__ for path, answer in PAGES.items()} | (_LISTED if assets else {})
-    width = max(map(len, pages)) + 2
-    lines = ["Tandem's consumer", "", *(f"{path:<{width}}{what}" for path, what in pages.items()), ""]
+def _index(page: LivePage | None) -> _Endpoint:
+    listed = {path: answer.__doc__ for path, answer in PAGES.items()} | (_LISTED if page else {})
+    width = max(map(len, listed)) + 2
+    lines = ["Tandem's consumer", "", *(f"{path:<{width}}{what}" for path, what in listed.items()), ""]
 
     async def index(request: Request) -> Response:
-        if INDEX in assets and takes_html(request.headers):
-            return _file(assets[INDEX], request, {"Vary": "Accept"})
+        if page is not None and takes_html(request.headers):
+            return _file(page.assets[INDEX], request, {"Vary": "Accept"})
         return PlainTextResponse("\n".join(lines), headers={"Vary": "Accept"})
 
     return index

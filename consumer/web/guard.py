@@ -37,6 +37,7 @@ _HEADERS: Final = {
     "Server": "tandem",
     "X-Content-Type-Options": "nosniff",
 }
+_UNKNOWN_VERSION: Final = "Ask with HTTP/1.1."
 _FOREIGN_NAME: Final = (
     "The page is not served under this name, lest another site reads it through your browser. Open it by its"
     " IP address or as localhost; or start the consumer with --page-url and the address that you opened."
@@ -69,11 +70,13 @@ class Guard:
 
     Args:
         app: Answers.
-        page_url: Where people find the page, when it is not where it is served.
+        has_page: Whether there is a page to guard.
+        page_url: Where people find it, when it is not where it is served.
     """
 
-    def __init__(self, app: ASGIApp, page_url: str | None) -> None:
+    def __init__(self, app: ASGIApp, *, has_page: bool, page_url: str | None = None) -> None:
         self._app = app
+        self._has_page = has_page
         url = urlsplit(page_url or "")
         self._origin = f"{url.scheme}://{url.netloc}".lower() if page_url else None
         self._names = {name.lower() for name in (url.hostname, socket.gethostname()) if name}
@@ -92,14 +95,18 @@ class Guard:
             logger.exception("A page of the HTTP port failed")
 
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:
+        if scope["http_version"] not in ("1.0", "1.1"):
+            raise _RefusedError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, _UNKNOWN_VERSION)
         headers = Headers(scope=scope)
         path: str = scope["path"]
-        if (path.startswith(PAGE) or (path == "/" and takes_html(headers))) and not self._is_own(headers):
+        if not self._has_page or not (path.startswith(PAGE) or (path == "/" and takes_html(headers))):
+            return receive
+        if not self._is_own(headers):
             raise _RefusedError(HTTPStatus.MISDIRECTED_REQUEST, _FOREIGN_NAME)
-        if scope["method"] == "POST" and path.startswith(PAGE):
-            self._check_sender(headers)
-            return _replay(await _body(headers, receive), receive)
-        return receive
+        if scope["method"] != "POST":
+            return receive
+        self._check_sender(headers)
+        return _replay(await _body(headers, receive), receive)
 
     def _is_own(self, headers: Headers) -> bool:
         try:

@@ -7,12 +7,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from consumer.settings import ConsumerSettings
 from consumer.web.health import Snapshots
 from consumer.web.settings import Page
 from shared.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from consumer.web.app import LivePage
 
 logger = logging.getLogger(__name__)
 
@@ -63,17 +66,11 @@ class _Server(threading.Thread):
         super().__init__(name="http", daemon=True)
         # What only a server needs is loaded only where one is wanted.
         from consumer.web.app import application  # noqa: PLC0415
-        from consumer.web.assets import assets  # noqa: PLC0415
         from consumer.web.protocol import server  # noqa: PLC0415
-        from consumer.web.stream import Live  # noqa: PLC0415
 
-        self._live: Live | None = None
-        if settings.shows is not Page.OFF:
-            from consumer.web.history import Watch  # noqa: PLC0415
-
-            self._live = Live(Watch(settings, snapshots))
-        files = assets() if self._live is not None else {}
-        self._server = server(application(snapshots, self._live, files, page_url=settings.page_url))
+        page = None if settings.shows is Page.OFF else _page(settings, snapshots)
+        self._live = page.live if page is not None else None
+        self._server = server(application(snapshots, page))
         self._listener = listener
         self._loop = asyncio.new_event_loop()
 
@@ -99,6 +96,17 @@ class _Server(threading.Thread):
         if self._live is not None:
             self._loop.call_soon_threadsafe(self._live.close)
         self.join(_PATIENCE)
+
+
+def _page(settings: ConsumerSettings, snapshots: Snapshots) -> "LivePage":
+    from consumer.web import proof, sending  # noqa: PLC0415
+    from consumer.web.app import LivePage  # noqa: PLC0415
+    from consumer.web.assets import assets  # noqa: PLC0415
+    from consumer.web.history import Watch  # noqa: PLC0415
+    from consumer.web.stream import Live  # noqa: PLC0415
+
+    live = Live(Watch(settings, snapshots, proof.ProofFolder.of(settings)))
+    return LivePage(live, assets(), [*sending.routes(settings), *proof.routes(settings)], settings.page_url)
 
 
 def _say_where(settings: ConsumerSettings, port: int) -> None:
