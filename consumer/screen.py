@@ -6,7 +6,6 @@ scrolls above them; at the end they stay as they were last.
 
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from consumer.web.state import PERIOD, Sentinel, Shadow, State, Swap, Worker
 from shared import logs
+from shared.progress import say_above
 from shared.settings import color_wanted
 from shared.visible import visible
 from shared.wording import counted, digits, duration, part
@@ -32,8 +32,6 @@ _NAMES: Final = 14
 _FOR_THE_LOG: Final = 4
 _CHUNK: Final = 1 << 16
 _MOST_REASONS: Final = 4
-_LEVEL: Final = re.compile(r"^(?:\d\d:){2}\d\d (warning|error|critical): ")
-_STYLES: Final = {"warning": "yellow", "error": "red", "critical": "bold red"}
 
 
 def lines_of(state: State, address: str | None = None) -> list[Line]:
@@ -182,10 +180,7 @@ class Screen:
 
     def say(self, line: str) -> None:
         """Prints a line of the log above the figures; any thread may."""
-        from rich.text import Text  # noqa: PLC0415
-
-        found = _LEVEL.match(line)
-        self._console.print(Text(line, _STYLES[found[1]] if found else ""), soft_wrap=True)
+        say_above(self._console, line)
 
     def _draw_on(self) -> None:
         try:

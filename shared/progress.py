@@ -1,20 +1,41 @@
 """Progress and summaries: a live bar on a terminal, a line in the log now and then elsewhere."""
 
 import logging
+import re
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from shared.logs import told_to
 from shared.settings import color_wanted
 from shared.visible import visible
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES: Final = 5.0
+# At most so many columns leave the bar itself little room.
+_NARROW: Final = 80
+_LEVEL: Final = re.compile(r"(?:\d\d:){2}\d\d (warning|error|critical): ")
+_STYLES: Final = {"warning": "yellow", "error": "red", "critical": "bold red"}
+
+
+def say_above(console: "Console", line: str) -> None:
+    """Prints an entry of the log on a terminal, above what is shown live there; any thread may.
+
+    Args:
+        console: The terminal.
+        line: The entry as a log for people has it.
+    """
+    from rich.text import Text  # noqa: PLC0415 - for a terminal only
+
+    found = _LEVEL.match(line)
+    console.print(Text(line, _STYLES[found[1]] if found else ""), soft_wrap=True)
 
 
 class Meter:
@@ -32,18 +53,21 @@ class Meter:
         self._begin = time.monotonic()
         self._last_line = self._begin
         self._bar: tuple[Progress, TaskID] | None = None
+        self._open = ExitStack()
         self.count = 0
 
     def __enter__(self) -> Self:
         if color_wanted():
-            self._bar = _started_bar()
+            bar = _bar()
+            self._bar = self._open.enter_context(bar), bar.add_task("", total=None, told="")
+            # The log's lines come above the bar, not into it.
+            self._open.enter_context(told_to(lambda line: say_above(bar.console, line)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar[0].stop()
+        self._open.close()
 
     def add(self, count: int, what: str, share: float | None) -> None:
         """Tells of progress.
@@ -61,29 +85,32 @@ class Meter:
         if self._bar is not None:
             bar, task = self._bar
             total = None if share is None else 1.0
-            bar.update(task, description=what, total=total, completed=share or 0.0, told=told)
+            bar.update(task, description=visible(what), total=total, completed=share or 0.0, told=told)
         elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             left = f", about {seconds * (1 - share) / share:.0f} s left" if share else ""
             logger.info("%s: %s%s", what, told, left)
 
 
-def _started_bar() -> "tuple[Progress, TaskID]":
-    """A bar on standard error, and its one task."""
+def _bar() -> "Progress":
+    """A bar on standard error, which leaves nothing behind."""
     # Loaded for a terminal only: it takes longer to load than a small file to score.
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[told]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
+    console = Console(stderr=True, highlight=False)
+    cut = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    whole = Column(no_wrap=True, overflow="ellipsis")
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=cut),
+        BarColumn(bar_width=20 if console.width > _NARROW else 5),
+        TextColumn("{task.fields[told]}", markup=False, table_column=whole),
+        TimeRemainingColumn(compact=True, table_column=whole),
+        console=console,
         transient=True,
+        expand=True,
     )
-    bar.start()
-    return bar, bar.add_task("", total=None, told="")
 
 
 def show_summary(lines: Mapping[str, str]) -> None:

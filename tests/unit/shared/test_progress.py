@@ -1,9 +1,13 @@
-"""How far a run is, without a terminal: a line now and then."""
+"""How far a run is: on a terminal a bar below the log, elsewhere a line now and then."""
 
+import io
 import logging
+import re
+import sys
 
 import pytest
 
+from shared import logs
 from shared.progress import Meter
 
 
@@ -44,3 +48,58 @@ def test_a_terminal_gets_a_bar_and_no_lines(
         meter.add(10, "customers.csv", None)
     assert meter.count == 20
     assert not caplog.messages
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal of 60 columns as standard error, with the log set up for it.
+
+    No fixture: pytest gives each phase of a test another standard error.
+    """
+    end = Terminal()
+    for name, value in {"TERM": "xterm", "COLUMNS": "60", "LINES": "20"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stderr", end)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    logs.set_up("auto", "info")
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    return end
+
+
+def test_what_is_logged_comes_above_the_bar_in_the_colour_of_its_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    end = terminal(monkeypatch)
+    with Meter() as meter:
+        meter.add(10, "customers.csv", 0.5)
+        before = end.getvalue()
+        logging.getLogger("x").warning("Waiting for [Kafka]")
+        said = end.getvalue().removeprefix(before)
+    # The bar's line is erased, the entry written in yellow, and the bar drawn again.
+    assert said.index("\x1b[2K") < said.index("warning: Waiting for [Kafka]\x1b[0m\n")
+    assert "\x1b[33m" in said
+    logging.getLogger("x").info("as ever")
+    assert end.getvalue().endswith(" as ever\n")
+
+
+def test_a_bar_shows_a_name_as_it_is_and_obeys_nothing_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = terminal(monkeypatch)
+    with Meter() as meter:
+        meter.add(10, "[red]a\x1b[2J.csv", 0.5)
+    assert "[red]a\\x1b[2J.csv" in end.getvalue()
+
+
+def test_a_bar_never_fills_more_than_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = terminal(monkeypatch)
+    with Meter() as meter:
+        meter.add(123_456_789, "a/" * 60 + "customers.csv", 0.5)
+    lines = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", end.getvalue()).replace("\r", "\n").split("\n")
+    assert any("123,456,789 rows" in line for line in lines)
+    assert max(map(len, lines)) <= 60
