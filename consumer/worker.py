@@ -15,6 +15,7 @@ from consumer.operations.telemetry import Telemetry
 from consumer.operations.watchdog import watching
 from consumer.sentinel import scoring_again
 from consumer.settings import ConsumerSettings, Guarantee
+from consumer.showing import showing
 from consumer.sketching import sketching
 from consumer.startup import prepare_topics
 from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output
@@ -104,7 +105,7 @@ def _connect(
     exactly_once = settings.guarantee is Guarantee.EXACTLY_ONCE
     challenger = load_shadow(settings)
     # The first to come, and the last to go: what it still has to do holds up nobody else.
-    listening = stack.enter_context(scoring_again(settings, telemetry))
+    listening = showing(settings, telemetry, stack.enter_context(scoring_again(settings, telemetry)))
     # One deadline for all, from the first to close on.
     leaving = cache(lambda: Deadline.after(min(_LEAVE_SECONDS, settings.shutdown_timeout)))
     reader = Reader(settings, settings.input_topic, group=settings.group, instance=instance)

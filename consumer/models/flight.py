@@ -12,6 +12,7 @@ from consumer.models.shadow import Shadowed, ShadowTelemetry
 from consumer.models.watch import ModelTelemetry, Role, WatchedModel
 from consumer.scoring import Models, Serving, Sizer, StreamScorer
 from consumer.settings import ConsumerSettings
+from consumer.web.settings import Page
 from shared.predict import Predictor
 
 # Of the time that one batch may take, what the shadow may have of it in any case.
@@ -56,7 +57,9 @@ def scorer_in_flight(
             settings.dead_letter_topic,
             sizer,
             recent,
-            keep_given=settings.sketch is not None or settings.sentinel is not None,
+            keep_given=settings.sketch is not None
+            or settings.sentinel is not None
+            or settings.shows is Page.EVENTS,
         )
         if settings.shadow is None or challenger is None:
             yield scorer

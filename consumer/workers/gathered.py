@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
+from consumer.latest import LatestEvents, joined
 from consumer.operations.measures import FAMILIES, READY
 from consumer.operations.telemetry import WorkerSnapshot
 from shared.metrics import Snapshot, lasting, merge
@@ -13,7 +15,7 @@ _NOT_YET: Final = "it has not started yet"
 
 
 class Gathered:
-    """Keeps each worker's last word, and the counters of its processes that have ended.
+    """Keeps each worker's last word, and of its processes that have ended the counters and latest events.
 
     A sum of counters that lost a part at each restart would look to Prometheus like a burst of events.
 
@@ -25,7 +27,7 @@ class Gathered:
         self._lock = threading.Lock()
         self._last: dict[int, WorkerSnapshot] = {}
         self._absent = dict.fromkeys(workers, _NOT_YET)
-        self._past: dict[int, Snapshot] = {}
+        self._past: dict[int, _Past] = {}
 
     def put(self, snapshot: WorkerSnapshot) -> None:
         """Takes in what a worker says of itself."""
@@ -51,22 +53,46 @@ class Gathered:
     def _keep(self, worker: int) -> None:
         last = self._last.pop(worker, None)
         if last is not None:
-            kept = lasting(FAMILIES, last["metrics"])
-            self._past[worker] = merge(FAMILIES, [self._past.get(worker, {}), kept])
+            self._past[worker] = _Past.of(_with_past(last, self._past.get(worker)))
 
     def __call__(self) -> list[WorkerSnapshot]:
         """What each worker says of itself, by number."""
         with self._lock:
-            said = [_with_past(last, self._past.get(worker, {})) for worker, last in self._last.items()]
-            said += [_absent(worker, why, self._past.get(worker, {})) for worker, why in self._absent.items()]
+            said = [_with_past(last, self._past.get(worker)) for worker, last in self._last.items()]
+            said += [_absent(worker, why, self._past.get(worker)) for worker, why in self._absent.items()]
         return sorted(said, key=lambda snapshot: snapshot["worker"])
 
 
-def _with_past(last: WorkerSnapshot, past: Snapshot) -> WorkerSnapshot:
-    return {**last, "metrics": merge(FAMILIES, [past, last["metrics"]])}
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the processes of a worker that have ended leave.
+
+    Attributes:
+        metrics: What stays true of them.
+        latest: Their latest events; None where nobody is to see them.
+    """
+
+    metrics: Snapshot
+    latest: LatestEvents | None
+
+    @classmethod
+    def of(cls, snapshot: WorkerSnapshot) -> Self:
+        """What a process leaves that said this last."""
+        return cls(lasting(FAMILIES, snapshot["metrics"]), snapshot["latest"])
 
 
-def _absent(worker: int, why: str, past: Snapshot) -> WorkerSnapshot:
+def _with_past(last: WorkerSnapshot, past: _Past | None) -> WorkerSnapshot:
+    if past is None:
+        return last
+    shown = [latest for latest in (last["latest"], past.latest) if latest is not None]
+    return {
+        **last,
+        "metrics": merge(FAMILIES, [past.metrics, last["metrics"]]),
+        "latest": joined(shown) if shown else None,
+    }
+
+
+def _absent(worker: int, why: str, past: _Past | None) -> WorkerSnapshot:
     return {
         "worker": worker,
         "pid": 0,
@@ -74,6 +100,6 @@ def _absent(worker: int, why: str, past: Snapshot) -> WorkerSnapshot:
         "at": time.monotonic(),
         "unready": [why],
         "tripped": None,
-        "metrics": {**past, READY.name: [([str(worker)], 0.0)]},
-        "latest": None,
+        "metrics": {**(past.metrics if past else {}), READY.name: [([str(worker)], 0.0)]},
+        "latest": past.latest if past else None,
     }

@@ -40,7 +40,7 @@ def say(message: dict[str, Any]) -> None:
 def report(*unready: str, loaded: bool = True) -> None:
     """Says how it is."""
     said = {"worker": worker, "pid": os.getpid(), "started": 0.0, "at": time.monotonic()}
-    snapshot = {**said, "unready": list(unready), "tripped": None, "metrics": {}}
+    snapshot = {**said, "unready": list(unready), "tripped": None, "metrics": {}, "latest": None}
     say({"loaded": loaded, "snapshot": snapshot})
 
 
