@@ -8,6 +8,8 @@ import { compact, count, duration, hourAndMinute, rate, time } from "./format.js
 const MINUTES = 10;
 // Two seconds further apart than this have a gap between them.
 const GAP = 3;
+// Pixels of height from which a chart has room for words.
+const WORDY = 140;
 const COLUMNS = ["at", "events", "rejected", "lag", "p50", "p99"];
 
 /** The last ten minutes: a column each, as `History` in consumer/web/state.py. */
@@ -22,22 +24,20 @@ const color = (name) => getComputedStyle(document.body).getPropertyValue(name).t
 
 /** Takes over a history: what this page has of before stays. */
 export function join(history) {
-  const begin = history.at[0] ?? Infinity;
-  const own = kept.at.findIndex((at) => at >= begin);
-  if (own >= 0) for (const name of COLUMNS) kept[name].splice(own);
   history.at.forEach((at, index) => {
     add(Object.fromEntries(COLUMNS.map((name) => [name, history[name][index]])));
   });
 }
 
-/** Adds one second, and forgets what is older than ten minutes. */
+/** Adds one second in place of what is not before it, and forgets what is older than ten minutes. */
 export function add(second) {
+  const begin = kept.at.findIndex((at) => at >= second.at);
+  if (begin >= 0) for (const name of COLUMNS) kept[name].splice(begin);
   const last = kept.at.at(-1);
-  if (last !== undefined && second.at <= last) return;
-  if (last !== undefined && second.at - last > GAP) push({ at: last + 1 });
+  if (second.at - last > GAP) push({ at: last + 1 });
   push(second);
   const first = kept.at.findIndex((at) => at >= second.at - MINUTES * 60);
-  if (first > 0) for (const name of COLUMNS) kept[name].splice(0, first);
+  for (const name of COLUMNS) kept[name].splice(0, first);
 }
 
 function push(second) {
@@ -54,7 +54,6 @@ export function draw(state) {
   latency = state.latency;
   say("p50", duration(latency.p50));
   say("p99", duration(latency.p99));
-  say("latency-seconds", count(latency.seconds));
   if (charts.length === 0) charts = build();
   for (const chart of charts) chart.draw();
   tell();
@@ -70,10 +69,10 @@ function build() {
   return [
     timeChart("chart-events", [
       { name: "events", words: (value) => `${rate(value)} events/s`, tone: "--data", fill: true },
-    ], { format: compact, bare: true }),
+    ], { format: compact, least: 10, bare: true }),
     timeChart("chart-rejected", [
       { name: "rejected", words: (value) => `${rate(value)} rejected/s`, tone: "--bad", fill: true },
-    ], { format: compact }),
+    ], { format: compact, least: 2 }),
     timeChart("chart-latency", [
       { name: "p50", words: (value) => `p50 ${duration(value)}`, tone: "--data" },
       { name: "p99", words: (value) => `p99 ${duration(value)}`, tone: "--other" },
@@ -114,9 +113,9 @@ function timeChart(id, series, options) {
       x: { time: true, range: () => lastMinutes() },
       y: options.logarithmic
         ? { distr: 3, range: (_, least, most) => decades(least, most) }
-        : { range: (_, __, most) => [0, Math.max(options.least ?? 1, (most ?? 0) * 1.12)] },
+        : { range: (_, __, most) => [0, Math.max(options.least ?? 1, (most ?? 0) * 1.2)] },
     },
-    axes: [options.bare ? xAxis({ values: () => [], size: 8 }) : xAxis({ values: (_, splits) => splits.map(hourAndMinute), space: 64 }), yAxis(options)],
+    axes: [options.bare ? xAxis({ values: () => [], size: 8 }) : xAxis(TIMES), yAxis(options)],
     series: [{}, ...series.map(line)],
     hooks: { setCursor: [tellAt], draw: [drawMarks] },
   }, data(), byId(id));
@@ -213,14 +212,15 @@ function lastMinutes() {
 
 function decades(least, most) {
   if (!(least > 0)) return [0.001, 1];
-  return [10 ** Math.floor(Math.log10(least)), 10 ** Math.max(Math.ceil(Math.log10(most)), Math.floor(Math.log10(least)) + 1)];
+  const first = Math.floor(Math.log10(least));
+  return [10 ** first, 10 ** Math.max(first + 1, Math.ceil(Math.log10(most)))];
 }
 
 function common(id) {
   const sync = id === "chart-histogram" ? undefined : { key: "time" };
   return {
     ...room(id),
-    padding: [10, 8, 0, 0],
+    padding: [10, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { setScale: false }, points: { size: 7 }, sync },
   };
@@ -242,6 +242,7 @@ function axis(more) {
   };
 }
 
+const TIMES = { values: (_, splits) => splits.map(hourAndMinute), space: 64 };
 const xAxis = (more) => axis({ size: 26, gap: 8, grid: { show: false }, ...more });
 
 function yAxis({ format, logarithmic }) {
@@ -263,7 +264,8 @@ function line({ tone, fill }) {
 }
 
 function drawMarks(u) {
-  for (const [at, words] of marks) if (at >= u.scales.x.min && at <= u.scales.x.max) rule(u, at, words);
+  const { min, max } = u.scales.x;
+  for (const [at, words] of marks) if (at >= min && at <= max) rule(u, at, u.height < WORDY ? "" : words);
 }
 
 /** A dashed line from top to bottom with words beside it. */
@@ -317,12 +319,19 @@ function tell() {
   const most = (name) => kept[name].reduce((so_far, value) => Math.max(so_far, value ?? 0), 0);
   const when = `From ${time(kept.at[0])} to ${time(kept.at[newest])}`;
   const now = (name) => kept[name][newest];
-  say("chart-events-text", `${when}: at most ${rate(most("events"))} events a second, of which at most ${rate(most("rejected"))} were rejected; in the last second ${rate(now("events"))}, of which ${rate(now("rejected"))} rejected.`);
-  say("chart-latency-text", `${when}: p50 at most ${duration(most("p50"))}, p99 at most ${duration(most("p99"))}; of the last second’s events p50 ${duration(now("p50"))}, p99 ${duration(now("p99"))}.`);
+  say("chart-events-text", [
+    `${when}: at most ${rate(most("events"))} events a second, and at most ${rate(most("rejected"))} rejected.`,
+    `In the last second ${rate(now("events"))}, of which ${rate(now("rejected"))} rejected.`,
+  ].join(" "));
+  say("chart-latency-text", [
+    `${when}: p50 at most ${duration(most("p50"))}, p99 at most ${duration(most("p99"))}.`,
+    `Of the last second’s events p50 ${duration(now("p50"))}, p99 ${duration(now("p99"))}.`,
+  ].join(" "));
   say("chart-lag-text", `${when}: at most ${count(most("lag"))} offsets behind; now ${count(now("lag"))}.`);
   const { words, counts } = buckets();
   const filled = counts.map((events, index) => [words[index], events]).filter(([, events]) => events > 0);
-  say("chart-histogram-text", filled.length === 0 ? "No event in the last minute." : `${filled.map(([took, events]) => `${count(events)} ${took}`).join(", ")}. Each event is counted once.`);
+  const told = filled.map(([took, events]) => `${count(events)} ${took}`).join(", ");
+  say("chart-histogram-text", told ? `Each event counted once: ${told}.` : "No event in the last minute.");
   keyed(
     byId("histogram-table").tBodies[0], filled, ([took]) => took,
     ([took]) => {

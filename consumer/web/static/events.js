@@ -24,17 +24,29 @@ const MEANINGS = {
 const OFF = "Not shown here, only their figures: start the consumer with --page events.";
 
 let paused = false;
-let looked = false;
+let pointed = false;
+let focused = false;
 let newest = null;
-/** The letter that is open: its reason's letters as they were then, and which of them. */
+/** The letter that is open: the letters of its reason as they were then, and which of them. */
 let open = { letters: [], index: 0 };
 
 /** Lets people pause the list, and look at a letter. */
 export function prepare() {
   const list = byId("prediction-list");
-  for (const [begins, ends] of [["pointerenter", "pointerleave"], ["focusin", "focusout"]]) {
-    list.addEventListener(begins, () => hold(true));
-    list.addEventListener(ends, () => hold(list.matches(":hover, :focus-within")));
+  list.addEventListener("pointerenter", (event) => {
+    // A finger that scrolls by does not ask for the list to stand still.
+    pointed = event.pointerType === "mouse";
+    follow();
+  });
+  list.addEventListener("pointerleave", () => {
+    pointed = false;
+    follow();
+  });
+  for (const name of ["focusin", "focusout"]) {
+    list.addEventListener(name, () => {
+      focused = name === "focusin";
+      follow();
+    });
   }
   byId("pause").addEventListener("click", () => {
     paused = !paused;
@@ -57,14 +69,9 @@ export function showEvents(state) {
   showReasons(state);
 }
 
-function hold(now) {
-  looked = now;
-  follow();
-}
-
 function follow() {
-  const held = paused || looked;
-  say("held", paused ? "Paused." : looked ? "Stands still while you look." : "");
+  const held = paused || pointed || focused;
+  say("held", held && !paused ? "stands still while you look" : "");
   byId("prediction-list").classList.toggle("standing", held);
   if (newest && !held) showPredictions(newest.latest);
 }
@@ -92,12 +99,13 @@ function prediction(one) {
 }
 
 function contribution({ input, value, contribution: added }, most) {
+  const name = make("span", "name", input, " ", make("b", "", value));
+  if (added === null) return make("li", "", name);
   const bar = make("i", added < 0 ? "down" : "up");
-  bar.style.width = `${(Math.abs(added ?? 0) / most) * 50}%`;
+  bar.style.width = `${(Math.abs(added) / most) * 50}%`;
   const way = make("span", "way", bar);
   way.ariaHidden = "true";
-  const name = make("span", "name", input, " ", make("b", "", value));
-  return make("li", "", name, " ", way, " ", make("span", "added", added === null ? "" : signed(added)));
+  return make("li", "", name, " ", way, " ", make("span", "added", signed(added)));
 }
 
 function showReasons({ ledger, latest }) {
@@ -130,19 +138,24 @@ function reasonRow([reason]) {
 
 const lettersOf = (reason) => (newest.latest?.letters ?? []).filter((one) => one.reason === reason);
 
-/** Fills the dialog with a letter; nothing that comes later changes it. */
+/** Fills the dialog with a letter, if there is one; nothing that comes later changes it. */
 function showLetter(letters, index) {
-  open = { letters, index };
   const letter = letters[index];
+  if (!letter) return;
+  open = { letters, index };
   say("letter-title", letter.position);
   say("letter-detail", letter.detail);
-  byId("letter-facts").replaceChildren(...factsOf(letter).map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value))));
+  byId("letter-facts").replaceChildren(
+    ...factsOf(letter).map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value))),
+  );
   say("letter-value", valueOf(letter));
+  show("letter-cut", letter.cut);
   byId("letter-value").classList.toggle("without", letter.value === null);
   say("letter-command", `python -m consumer dead-letters show ${letter.position}`);
   say("letter-place", letters.length > 1 ? `${index + 1} of the latest ${letters.length}` : "");
   for (const [id, there] of [["letter-newer", index > 0], ["letter-older", index < letters.length - 1]]) {
-    byId(id).hidden = letters.length === 1;
+    show(id, letters.length > 1);
+    // Not `disabled`, which would take the focus away from under the reader.
     byId(id).ariaDisabled = String(!there);
   }
 }

@@ -28,9 +28,12 @@ export function showFigures(state) {
 
 /** A worker's state as a word for CSS and tests, and as words for people. */
 export function workerState(worker) {
-  if (worker.silent > SILENT) return ["silent", `silent for ${duration(worker.silent)}`];
-  if (!worker.ready) return ["not-ready", `not ready: ${worker.why.join("; ") || "it does not say why"}`];
-  return ["ready", "at work"];
+  const why = worker.ready ? "" : `not ready: ${worker.why.join("; ") || "it does not say why"}`;
+  if (worker.silent > SILENT) {
+    const silent = `silent for ${duration(Math.floor(worker.silent))}`;
+    return ["silent", why ? `${silent}, ${why}` : silent];
+  }
+  return worker.ready ? ["ready", "at work"] : ["not-ready", why];
 }
 
 function showAbout(about) {
@@ -147,7 +150,10 @@ function showProof(proof, about) {
     ["Events", "", count(proof.events)],
     ...Object.entries(proof.counts).map(([found, events]) => [found.replaceAll("_", " "), "", count(events)]),
   ]);
-  say("proof-certificate", proof.certificate);
+  keyed(
+    byId("proof-certificate"), proof.certificate.match(/.{1,8}/g) ?? [], (part) => part,
+    (part) => make("span", "", part),
+  );
   show("proof-report", proof.report);
 }
 

@@ -2,11 +2,11 @@
  * The live page: listens to the consumer, shows what it says, and says when it says nothing.
  *
  * The consumer computes, this page draws (consumer/web/state.py). What is shown is fresh while a state comes
- * whose moment is newer than the last one's; a connection that lives and tells old news is stale, too.
+ * of another moment than the last one's; a connection that lives and tells old news is stale, too.
  */
 
 import { add, draw, join, mark, restyle } from "./charts.js";
-import { byId, make, say } from "./dom.js";
+import { byId, keyed, make, say } from "./dom.js";
 import { prepare, showEvents } from "./events.js";
 import { showFigures, workerState } from "./figures.js";
 import { duration, moment, time } from "./format.js";
@@ -15,6 +15,8 @@ import { duration, moment, time } from "./format.js";
 const STALE = 3;
 const DEAD = 12;
 const AGAIN = 2;
+// What needs no notice; it is there for a screen reader all the same.
+const QUIET = ["live", "connecting"];
 
 let source = null;
 let state = null;
@@ -42,7 +44,7 @@ function connect() {
 
 function take(next) {
   if (state && next.about.run !== state.about.run) restarted(next.about);
-  else if (state && next.at <= state.at) return;
+  else if (next.at === state?.at) return;
   const first = state === null;
   state = next;
   heard = performance.now();
@@ -76,42 +78,38 @@ async function letSend(about) {
   mount(byId("send"), about);
 }
 
-/** What the page says of itself: only a change of it is announced. */
+/** What the page says of itself: a change of the status is announced, the reasons are there to be read. */
 function showStatus() {
-  const [status, word, banner] = judged();
+  const { status, word, banner, why = [] } = judged();
   document.body.dataset.status = status;
   say("status", word);
   document.title = state ? `${word}: ${state.about.group}, Tandem` : "Tandem";
-  const element = byId("banner");
-  element.className = status === "live" || status === "connecting" ? "" : "notice";
-  if (element.dataset.said !== banner) {
-    element.dataset.said = banner;
-    element.replaceChildren(status === "live" ? make("span", "hidden", banner) : banner);
-  }
+  byId("notice").className = QUIET.includes(status) ? "hidden" : "notice";
+  say("banner", banner);
+  keyed(byId("why"), why, ([worker]) => worker, () => make("li"), (element, [worker, words]) => {
+    say(element, `Worker ${worker}: ${words}.`);
+  });
   if (state) say("updated", `updated ${duration(Math.floor(since(heard)))} ago`);
 }
 
 function judged() {
-  if (state === null) {
-    return since(heard) < STALE
-      ? ["connecting", "Connecting", ""]
-      : ["stale", "No answer", "The consumer does not answer. This page goes on trying."];
+  const late = since(heard) > STALE;
+  if (state === null && late) {
+    return { status: "stale", word: "No answer", banner: "The consumer does not answer. This page goes on trying." };
   }
-  if (since(heard) > STALE) {
-    return ["stale", "Stale", `No news since ${moment(state.at)}: what stands here is what was then. This page goes on trying.`];
+  if (state === null) return { status: "connecting", word: "Connecting", banner: "" };
+  if (late) {
+    const banner = `No news since ${moment(state.at)}: the figures are of then. This page goes on trying.`;
+    return { status: "stale", word: "Stale", banner };
   }
-  const troubled = state.workers.map((worker) => [worker, ...workerState(worker)]).filter(([, word]) => word !== "ready");
-  if (!state.ready || troubled.length > 0) {
-    const why = troubled.map(([worker, word, words]) => {
-      const told = word === "silent" ? "says nothing" : words;
-      return `worker ${worker.number} ${told}`;
-    });
-    return ["not-ready", "Not ready", why.length > 0 ? `${sentence(why.join("; "))}.` : "The consumer is not ready."];
+  const told = state.workers.map((worker) => [worker.number, ...workerState(worker)]);
+  const troubled = told.filter(([, word]) => word !== "ready");
+  if (state.ready && troubled.length === 0) {
+    return { status: "live", word: "Live", banner: "Live: every worker is at work." };
   }
-  return ["live", "Live", "Live: every worker is at work."];
+  const banner = `${troubled.length === told.length ? "No worker is" : "Not every worker is"} at work.`;
+  return { status: "not-ready", word: "Not ready", banner, why: troubled.map(([worker, , words]) => [worker, words]) };
 }
-
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function watch() {
   showStatus();
