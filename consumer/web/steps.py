@@ -57,6 +57,7 @@ class Step(Frozen):
             milliseconds, and so may come before `stored`.
         since: Milliseconds since the first step.
         took: Milliseconds since the step before; None where they tell nothing.
+        answered: When published, milliseconds since it was stored.
         text: What happened, as a sentence.
         hint: What to do about it; None where there is nothing to do.
         position: `topic/partition/offset` of the record that the step tells of.
@@ -68,6 +69,7 @@ class Step(Frozen):
     at: float
     since: float
     took: float | None
+    answered: float | None = None
     text: str
     hint: str | None = None
     position: str | None = None
@@ -89,6 +91,7 @@ class Steps:
         self._say = say
         self.began, self._counting_from = time.time(), time.monotonic()
         self._last = 0.0
+        self._stored: float | None = None
 
     def happened(self, step: StepName, text: str, *, at: float | None = None, **more: object) -> None:
         """Tells a step.
@@ -103,11 +106,15 @@ class Steps:
         since = now if at is None else at - self.began
         took = since - self._last
         self._last = max(self._last, since)
+        if step == "stored":
+            self._stored = since
+        answered = since - self._stored if step == "published" and self._stored is not None else None
         told = {
             "step": step,
             "at": self.began + since,
             "since": round(since * 1000, 1),
             "took": round(took * 1000, 1) if took > 0 else None,
+            "answered": None if answered is None else round(answered * 1000, 1),
             "text": text,
         }
         self._say(Step.model_validate(told | more))

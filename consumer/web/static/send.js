@@ -244,8 +244,11 @@ function stepOf(step) {
   const told = make("li", step.step, head, make("p", "", step.text));
   if (step.position) told.append(make("code", "quiet", step.position));
   if (step.hint) told.append(make("p", "hint", step.hint));
-  if (step.predicted) told.append(predicted(step.predicted));
-  if (step.rejected) told.append(rejected(step.rejected));
+  const answer = step.predicted ? predicted(step.predicted) : step.rejected ? rejected(step.rejected) : null;
+  if (answer) {
+    answer.append(make("p", "what", `Answered ${milliseconds.format(step.answered)} ms after Kafka had it.`));
+    told.append(answer);
+  }
   return told;
 }
 
@@ -254,19 +257,15 @@ function predicted({ text, score: value, decision, decided, threshold }) {
     "p", "answer", make("span", "score", score(value)),
     make("span", decided ? "decision yes" : "decision", `${decision}: ${decided ? "yes" : "no"}, ${decided ? "above" : "not above"} ${score(threshold)}`),
   );
-  return make("div", "send-answer", answer, scrolling(text, "The prediction as it stands on its topic"));
+  const shown = make("pre", "", text);
+  shown.tabIndex = 0;
+  shown.setAttribute("role", "group");
+  shown.setAttribute("aria-label", "The prediction as it stands on its topic");
+  return make("div", "send-answer", answer, shown);
 }
 
 function rejected({ reason, field: at, detail }) {
   const verdict = make("p", "verdict bad", make("span", "sign", "✗"), `Rejected: ${reason}`);
   verdict.firstElementChild.setAttribute("aria-hidden", "true");
   return make("div", "send-answer", verdict, make("p", "", detail), ...(at ? [make("p", "quiet", `Field: ${at}`)] : []));
-}
-
-function scrolling(text, label) {
-  const shown = make("pre", "", text);
-  shown.tabIndex = 0;
-  shown.setAttribute("role", "group");
-  shown.setAttribute("aria-label", label);
-  return shown;
 }
