@@ -3,6 +3,8 @@
 import gc
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from shared.ledger import Ledger
@@ -10,6 +12,17 @@ from shared.ledger import Ledger
 logger = logging.getLogger(__name__)
 
 _SECONDS: Final = 10.0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lets no report say anything for as long as the block runs: the same stands on a screen."""
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class Report:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Self
 
+from consumer import report
 from consumer.web.state import PERIOD, Sentinel, Shadow, State, Swap, Worker
 from shared import logs
 from shared.progress import say_above
-from shared.settings import color_wanted
 from shared.visible import visible
 from shared.wording import counted, digits, duration, part
 
@@ -42,7 +42,7 @@ def lines_of(state: State, address: str | None = None) -> list[Line]:
         address: Where the live page is; None where there is none.
     """
     about = state.about
-    up = f"group {about.group}, {about.guarantee}, up {duration(max(0.0, state.at - about.started))}"
+    up = f"group {about.group}, {about.guarantee}, up {duration(round(max(0.0, state.at - about.started)))}"
     return [
         ("ready" if state.ready else "not ready", up, state.ready),
         *(("", told, False) for told in map(_why, state.workers) if told),
@@ -80,11 +80,13 @@ def _why(worker: Worker) -> str:
 
 def _latency(p50: float | None, p99: float | None, seconds: float) -> str:
     if p50 is None or p99 is None:
-        return f"no event for {duration(seconds)}" if seconds else "not known yet"
-    return f"p50 {duration(p50)}, p99 {duration(p99)} over {duration(seconds)}"
+        return f"no event for {duration(round(seconds))}" if seconds else "not known yet"
+    return f"p50 {duration(p50)}, p99 {duration(p99)} over {duration(round(seconds))}"
 
 
 def _lag(state: State) -> str:
+    if not state.partitions:
+        return "not known yet"
     over = counted(len(state.partitions), "partition")
     return f"{state.lag:,} over {over}" if state.lag is not None else f"not known of all of {over}"
 
@@ -112,15 +114,17 @@ def _since(swap: Swap | None, at: float) -> str:
     if swap is None or swap.what == "started":
         return ""
     told = "swapped in" if swap.what == "swapped" else "another was refused"
-    return f", {told} {duration(max(0.0, at - swap.at))} ago"
+    return f", {told} {duration(round(max(0.0, at - swap.at)))} ago"
 
 
 def _shadow(shadow: Shadow) -> str:
     both = shadow.agreed + shadow.raised + shadow.lowered
-    told = (
-        f"agrees on {part(shadow.agreed, both)} of {counted(both, 'event')}:"
-        f" {shadow.raised:,} true for it alone, {shadow.lowered:,} for the model alone"
-    )
+    told = "nothing to compare yet"
+    if both:
+        told = (
+            f"agrees on {part(shadow.agreed, both)} of {counted(both, 'event')}:"
+            f" {shadow.raised:,} true for it alone, {shadow.lowered:,} for the model alone"
+        )
     return told if shadow.running else f"switched off after {counted(shadow.failures, 'failure')}; {told}"
 
 
@@ -136,6 +140,7 @@ class Screen:
     Args:
         console: The terminal.
         look: Gives the state; called on a thread of the screen's own.
+        last: Gives it when all is done.
         address: Where the live page is; None where there is none.
         period: Seconds from one look to the next.
     """
@@ -144,6 +149,7 @@ class Screen:
         self,
         console: "Console",
         look: Callable[[], State],
+        last: Callable[[], State],
         address: str | None = None,
         *,
         period: float = PERIOD,
@@ -153,6 +159,7 @@ class Screen:
 
         self._console = console
         self._look = look
+        self._last = last
         self._address = address
         self._period = period
         self._ending = threading.Event()
@@ -176,20 +183,26 @@ class Screen:
         self._ending.set()
         self._thread.join()
         self._live.stop()
-        self._console.print(_Figures(figures_of(self._look())), soft_wrap=True)
+        with self._enduring():
+            self._console.print(_Figures(figures_of(self._last())), soft_wrap=True)
 
     def say(self, line: str) -> None:
         """Prints a line of the log above the figures; any thread may."""
         say_above(self._console, line)
 
     def _draw_on(self) -> None:
-        try:
+        with self._enduring():
             while not self._ending.is_set():
                 figures = _Figures(lines_of(self._look(), self._address), self._console)
                 self._live.update(figures, refresh=True)
                 self._ending.wait(self._period)
+
+    @contextmanager
+    def _enduring(self) -> Iterator[None]:
+        """Whatever becomes of the figures, the work goes on."""
+        try:
+            yield
         except Exception:
-            # The work goes on without it.
             logger.exception("The figures on the terminal are given up")
 
 
@@ -232,22 +245,13 @@ def _drawn(line: Line, width: int | None) -> "Text":
     return text
 
 
-def wanted(*, screen: bool, log_format: logs.LogFormat) -> bool:
-    """Whether figures are to be shown: standard error is a terminal for people, and nobody said no.
-
-    Args:
-        screen: What --screen says.
-        log_format: What --log-format says: a log for machines stays one.
-    """
-    return screen and log_format != "json" and color_wanted()
-
-
 @contextmanager
-def shown(look: Callable[[], State], address: str | None) -> Iterator[int]:
+def shown(look: Callable[[], State], last: Callable[[], State], address: str | None) -> Iterator[int]:
     """Shows a consumer's figures for as long as the block runs, and its log's lines above them.
 
     Args:
-        look: Gives the state.
+        look: Gives the state, once a second.
+        last: Gives it at the end.
         address: Where the live page is; None where there is none.
 
     Yields:
@@ -256,8 +260,9 @@ def shown(look: Callable[[], State], address: str | None) -> Iterator[int]:
     from rich.console import Console  # noqa: PLC0415
 
     with ExitStack() as stack:
-        screen = stack.enter_context(Screen(Console(stderr=True, highlight=False), look, address))
+        screen = stack.enter_context(Screen(Console(stderr=True, highlight=False), look, last, address))
         stack.enter_context(logs.told_to(screen.say))
+        stack.enter_context(report.quiet())
         yield stack.enter_context(_heard(screen.say))
 
 

@@ -3,11 +3,13 @@
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import cache
 from typing import Final
 
+from consumer import report
 from consumer.budget import Budget
+from consumer.faces import facing
 from consumer.guard import RejectGuard
 from consumer.loop import Limits, Loop
 from consumer.models.flight import load_shadow, scorer_in_flight
@@ -19,7 +21,6 @@ from consumer.showing import showing
 from consumer.sketching import sketching
 from consumer.startup import prepare_topics
 from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output
-from consumer.web.server import serving
 from consumer.workers.channel import Channel, LastWords, Role
 from consumer.workers.instance import claim
 from shared import logs
@@ -50,7 +51,7 @@ def run_alone(settings: ConsumerSettings) -> int:
     telemetry = Telemetry(0, lambda: stop.requested)
     with ExitStack() as stack:
         instance = settings.instance or stack.enter_context(claim(settings.group, settings.host))
-        stack.enter_context(serving(settings, lambda: [telemetry.snapshot()]))
+        stack.enter_context(facing(settings, lambda: [telemetry.snapshot()]))
         logger.info("Worker started", extra={"worker": 0, "pid": os.getpid(), "instance": instance})
         _score(settings, Role(0, instance, partitions), predictor, stop, telemetry)
     return ExitCode.INTERRUPTED if stop.interrupted else ExitCode.DONE
@@ -73,7 +74,8 @@ def run_supervised(arguments: Sequence[str]) -> int:
     try:
         predictor = Predictor.load(settings.model, explain=settings.explain)
         channel.wait_for_turn()
-        _score(settings, role, predictor, stop, telemetry)
+        with report.quiet() if role.quiet else nullcontext():
+            _score(settings, role, predictor, stop, telemetry)
     except TandemError as error:
         if not channel.close(LastWords(finished=False, error=str(error))):
             raise

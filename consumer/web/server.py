@@ -16,6 +16,7 @@ from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from consumer.web.app import LivePage
+    from consumer.web.history import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +27,15 @@ _PATIENCE: Final = 3.0
 
 
 @contextmanager
-def serving(settings: ConsumerSettings, snapshots: Snapshots) -> Iterator[int | None]:
+def serving(
+    settings: ConsumerSettings, snapshots: Snapshots, watch: "Watch | None" = None
+) -> Iterator[int | None]:
     """Serves health, metrics and the live page for as long as the block runs.
 
     Args:
         settings: The address and the port, and what the page shows; or that nothing is served.
         snapshots: Gives what each worker says of itself; called on another thread.
+        watch: Looks at them for the page, once a second; None: one of the page's own.
 
     Yields:
         The port; None when nothing is served.
@@ -44,7 +48,7 @@ def serving(settings: ConsumerSettings, snapshots: Snapshots) -> Iterator[int | 
         return
     with _open(settings) as listener:
         port = int(listener.getsockname()[1])
-        server = _Server(settings, snapshots, listener)
+        server = _Server(settings, snapshots, watch, listener)
         _say_where(settings, port)
         server.start()
         try:
@@ -59,16 +63,23 @@ class _Server(threading.Thread):
     Args:
         settings: What the page shows.
         snapshots: Gives what each worker says of itself.
+        watch: Looks at them for the page; None: one of the page's own.
         listener: Listens already.
     """
 
-    def __init__(self, settings: ConsumerSettings, snapshots: Snapshots, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        snapshots: Snapshots,
+        watch: "Watch | None",
+        listener: socket.socket,
+    ) -> None:
         super().__init__(name="http", daemon=True)
         # What only a server needs is loaded only where one is wanted.
         from consumer.web.app import application  # noqa: PLC0415
         from consumer.web.protocol import server  # noqa: PLC0415
 
-        page = None if settings.shows is Page.OFF else _page(settings, snapshots)
+        page = None if settings.shows is Page.OFF else _page(settings, watch or watching(settings, snapshots))
         self._live = page.live if page is not None else None
         self._server = server(application(snapshots, page))
         self._listener = listener
@@ -98,20 +109,42 @@ class _Server(threading.Thread):
         self.join(_PATIENCE)
 
 
-def _page(settings: ConsumerSettings, snapshots: Snapshots) -> "LivePage":
+def watching(settings: ConsumerSettings, snapshots: Snapshots) -> "Watch":
+    """What looks at the consumer for the page, or for a terminal.
+
+    Args:
+        settings: What the consumer was told.
+        snapshots: Gives what each worker says of itself.
+    """
+    from consumer.web import proof  # noqa: PLC0415
+    from consumer.web.history import Watch  # noqa: PLC0415
+
+    return Watch(settings, snapshots, proof.ProofFolder.of(settings))
+
+
+def _page(settings: ConsumerSettings, watch: "Watch") -> "LivePage":
     from consumer.web import proof, sending  # noqa: PLC0415
     from consumer.web.app import LivePage  # noqa: PLC0415
     from consumer.web.assets import assets  # noqa: PLC0415
-    from consumer.web.history import Watch  # noqa: PLC0415
     from consumer.web.stream import Live  # noqa: PLC0415
 
-    live = Live(Watch(settings, snapshots, proof.ProofFolder.of(settings)))
-    return LivePage(live, assets(), [*sending.routes(settings), *proof.routes(settings)], settings.page_url)
+    routes = [*sending.routes(settings), *proof.routes(settings)]
+    return LivePage(Live(watch), assets(), routes, settings.page_url)
+
+
+def address_of(settings: ConsumerSettings, port: int) -> str:
+    """Where HTTP is served.
+
+    Args:
+        settings: The host.
+        port: The port that was taken.
+    """
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    return f"http://{host}:{port}/"
 
 
 def _say_where(settings: ConsumerSettings, port: int) -> None:
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
-    where = f"http://{host}:{port}/"
+    where = address_of(settings, port)
     logger.info("Health and metrics at %s", where, extra={"http_port": port})
     if settings.shows is not Page.OFF:
         logger.info("The page is at %s", settings.page_url or where, extra={"shows": settings.shows.value})

@@ -37,11 +37,13 @@ class Role:
         worker: Its number, from 0.
         instance: Its name in the group, the same after a restart.
         partitions: How many the input topic has.
+        quiet: Whether it need not say now and then how far it is: the supervisor shows it.
     """
 
     worker: int
     instance: str
     partitions: int
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,15 @@ class WorkerProcess:
     Args:
         command: What to run.
         role: Which worker it is.
+        errors: A file to be its standard error; None: it has this process's.
     """
 
-    def __init__(self, command: Sequence[str], role: Role) -> None:
+    def __init__(self, command: Sequence[str], role: Role, errors: int | None = None) -> None:
         self._line, theirs = socket.socketpair()
         with theirs:
             # A process group of its own: Ctrl-C at a terminal reaches the supervisor, which passes it on.
             self._process = subprocess.Popen(  # noqa: S603 - this program itself
-                command, stdin=theirs.fileno(), process_group=0
+                command, stdin=theirs.fileno(), stderr=errors, process_group=0
             )
         # What is said is far smaller than the buffer of a line.
         self._line.setblocking(False)

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from consumer.faces import facing
 from consumer.settings import ConsumerSettings
 from consumer.startup import prepare_topics
-from consumer.web.server import serving
 from consumer.workers.channel import Role
 from consumer.workers.gathered import Gathered
 from consumer.workers.instance import claim
@@ -71,12 +71,20 @@ class Supervisor:
         policy: How they are looked after.
         stop: Tells when to end.
         gathered: Is told what the workers say of themselves, and when they end.
+        errors: A file to be the workers' standard error; None: they have this process's.
     """
 
     def __init__(
-        self, command: Sequence[str], roles: Sequence[Role], policy: Policy, stop: Stop, gathered: Gathered
+        self,
+        command: Sequence[str],
+        roles: Sequence[Role],
+        policy: Policy,
+        stop: Stop,
+        gathered: Gathered,
+        errors: int | None = None,
     ) -> None:
         self._command = command
+        self._errors = errors
         self._workers = [_Worker(role) for role in roles]
         self._policy = policy
         self._stop = stop
@@ -144,7 +152,7 @@ class Supervisor:
         logger.info("Worker started", extra=_names(worker))
 
     def _process_for(self, worker: _Worker) -> WorkerProcess:
-        process = WorkerProcess(self._command, worker.role)
+        process = WorkerProcess(self._command, worker.role, self._errors)
         self._selector.register(process, selectors.EVENT_READ, process)
         return process
 
@@ -328,10 +336,16 @@ def run_workers(settings: ConsumerSettings, arguments: Sequence[str]) -> int:
     command = [sys.executable, "-m", "consumer", "worker", *arguments]
     with ExitStack() as stack:
         instance = settings.instance or stack.enter_context(claim(settings.group, settings.host))
-        roles = [Role(number, f"{instance}-{number}", partitions) for number in range(settings.workers)]
         gathered = Gathered(range(settings.workers))
-        supervisor = Supervisor(command, roles, policy, stop, gathered)
+        errors = stack.enter_context(facing(settings, gathered))
+        if errors is not None:
+            # It is no terminal, but what is written to it comes to one.
+            command += ["--log-format", "human"]
+        roles = [
+            Role(number, f"{instance}-{number}", partitions, quiet=errors is not None)
+            for number in range(settings.workers)
+        ]
+        supervisor = Supervisor(command, roles, policy, stop, gathered, errors)
         signal.signal(signal.SIGHUP, lambda _number, _frame: supervisor.restart_all())
-        stack.enter_context(serving(settings, gathered))
         stop.begin()
         return supervisor.run()
