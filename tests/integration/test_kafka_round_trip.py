@@ -371,3 +371,18 @@ def test_a_topic_that_the_broker_refuses_is_a_sentence(kafka: KafkaSettings) -> 
 
 def test_the_longest_transaction_of_the_broker_is_known(kafka: KafkaSettings) -> None:
     assert (broker_limits(kafka, Deadline.after(20)).transaction_timeout or 0) >= 60
+
+
+def test_a_reader_at_the_end_reads_only_what_comes_after_also_when_it_goes_back(
+    topic_factory: MakeTopic, reader: MakeReader, writer: MakeWriter
+) -> None:
+    topic = topic_factory(partitions=2)
+    sender = writer()
+    assert sender.partitions_of(topic) == 2
+    put(sender, records(topic, [b"old"]), records(topic, [b"old", b"old"], partition=1))
+    follower = reader(topic)
+    assert follower.go_to_end() == {0: 1, 1: 2}
+    put(sender, records(topic, [b"new"], partition=1))
+    assert read(follower, 1)[1].values == [b"new"]
+    follower.rewind()
+    assert read(follower, 1)[1].values == [b"new"]
