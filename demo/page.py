@@ -14,11 +14,14 @@ from contextlib import suppress
 from typing import Final
 
 _SOON: Final = "The live page will be at {url} as soon as the consumer runs: in about half a minute."
-_WELCOME: Final = """\
+#: Kills a worker: of the processes that the container's first one has started, the first.
+KILL: Final = """docker compose exec consumer sh -c 'kill -9 $(cut -d " " -f 1 /proc/1/task/1/children)'"""
+#: What is said once the page is there.
+WELCOME: Final = """\
 The live page is at {url}
 
 While you watch it, in another terminal (docs/tour.md says what is seen):
-  kill a worker     docker compose exec consumer sh -c 'kill -9 $(cut -d " " -f 1 /proc/1/task/1/children)'
+  kill a worker     {kill}
   send poison       docker compose run --rm poison
   swap the models   docker compose run --rm swap
   batch job         docker compose run --rm batch
@@ -75,24 +78,31 @@ class Door:
         except OSError:  # TimeoutError is one
             return False
         finally:
-            writer.close()
+            await _close(writer)
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Passes on what either side says until one of them ends; a browser then comes again by itself."""
         try:
             their_reader, their_writer = await self.connect()
         except OSError:
-            writer.close()
+            await _close(writer)
             return
-        ways = {
+        ways = [
             asyncio.ensure_future(_copy(reader, their_writer)),
             asyncio.ensure_future(_copy(their_reader, writer)),
-        }
-        _, open_still = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in open_still:
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
             way.cancel()
-        their_writer.close()
-        writer.close()
+        await asyncio.gather(*ways, return_exceptions=True)
+        await _close(their_writer)
+        await _close(writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):  # the other side was quicker
+        await writer.wait_closed()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -111,7 +121,7 @@ async def _run(url: str, door: Door, listen: int) -> None:
     print(_SOON.format(url=url), flush=True)
     while not stop.is_set():
         if await door.answers():
-            print(_WELCOME.format(url=url), flush=True)
+            print(WELCOME.format(url=url, kill=KILL), flush=True)
             await stop.wait()
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
