@@ -1,13 +1,13 @@
 """A few events of a committed batch, picked to be shown; some microseconds, however large the batch is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from consumer.latest import MOST_LETTERS, MOST_PREDICTIONS
 from consumer.scoring import Given, Scored
+from shared.kafka.columns import RecordColumns
 from shared.schema import Reason, Rejection
 
 #: Bytes of a dead letter's key, and of its event, that are kept.
@@ -15,31 +15,40 @@ MOST_KEY: Final = 80
 MOST_BYTES: Final = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an event stood, and when.
 
     Attributes:
-        position: `topic/partition/offset`.
-        stamped: Its record's timestamp; None where it has none.
+        topic: The input topic.
+        partition: Its partition.
+        offset: The event's offset there.
+        stamp: Its record's timestamp; negative where it has none.
         committed: When its outcome was committed; both in milliseconds since the epoch.
     """
 
-    position: str
-    stamped: int | None
+    topic: str
+    partition: int
+    offset: int
+    stamp: int
     committed: int
 
     @classmethod
-    def of(cls, scored: Scored, row: int, committed: int) -> "Place":
+    def of(cls, events: RecordColumns, row: int, committed: int) -> "Place":
         """The place of one of the events of a partition."""
-        events = scored.events
-        stamp = events.timestamps[row]
-        position = f"{events.topic}/{events.partition}/{events.offsets[row]}"
-        return cls(position, stamp if stamp >= 0 else None, committed)
+        return cls(events.topic, events.partition, events.offsets[row], events.timestamps[row], committed)
+
+    @property
+    def position(self) -> str:
+        """`topic/partition/offset`."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def stamped(self) -> int | None:
+        """The record's timestamp; None where it has none."""
+        return self.stamp if self.stamp >= 0 else None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A committed prediction.
 
     Attributes:
@@ -63,21 +72,21 @@ class Answer:
     @classmethod
     def of(cls, scored: Scored, given: Given, index: int, committed: int) -> "Answer":
         """One of the predictions of a partition, by its index."""
-        outcome = scored.outcome
-        row = int(outcome.rows[index])
+        outcome, row = scored.outcome, int(scored.outcome.rows[index])
+        # The model was given what it scored, and sometimes rows that are rejected after all.
+        alike = len(given.rows) == len(outcome.rows)
         return cls(
-            Place.of(scored, row, committed),
+            Place.of(scored.events, row, committed),
             outcome.customer_ids[index],
             None if outcome.event_ids is None else outcome.event_ids[index],
             float(outcome.scores[index]),
             bool(outcome.decisions[index]),
             given,
-            int(np.searchsorted(given.rows, row)),
+            index if alike else int(np.searchsorted(given.rows, row)),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """A committed dead letter: of the event's key and bytes no more than is shown.
 
     Attributes:
@@ -101,7 +110,7 @@ class Letter:
         """One of the rejections of a partition."""
         key, value = scored.events.keys[rejection.row], scored.events.values[rejection.row]
         return cls(
-            Place.of(scored, rejection.row, committed),
+            Place.of(scored.events, rejection.row, committed),
             rejection,
             given.model.id,
             None if key is None else key[:MOST_KEY],
@@ -113,14 +122,13 @@ class Letter:
 def newest(batch: Sequence[Scored], committed: int) -> list[Answer]:
     """The newest predictions of a batch: the last of each partition, then the one before, until enough."""
     found: list[Answer] = []
+    there = [(one, one.given) for one in batch if one.given is not None and len(one.outcome.rows)]
     for back in range(1, MOST_PREDICTIONS + 1):
-        there = [(one, one.given) for one in batch if one.given and len(one.outcome.rows) >= back]
-        found += [
-            Answer.of(scored, given, len(scored.outcome.rows) - back, committed)
-            for scored, given in there[: MOST_PREDICTIONS - len(found)]
-        ]
-        if not there or len(found) == MOST_PREDICTIONS:
-            break
+        for scored, given in there:
+            if (index := len(scored.outcome.rows) - back) >= 0:
+                found.append(Answer.of(scored, given, index, committed))
+                if len(found) == MOST_PREDICTIONS:
+                    return found
     return found
 
 
