@@ -37,7 +37,7 @@ def facing(settings: ConsumerSettings, snapshots: Snapshots) -> Iterator[int | N
         paged = port is not None and settings.shows is not Page.OFF
         # Where there is a page, the server takes the samples.
         look = looking.state if paged else looking.tick
-        address = settings.page_url or address_of(settings, port) if paged and port is not None else None
+        address = address_of(settings, port) if paged and port is not None else None
         yield stack.enter_context(shown(look, looking.tick, address))
 
 

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 # Clients that wait to be let in.
 _BACKLOG: Final = 32
+_ALL_ADDRESSES: Final = ("0.0.0.0", "::")  # noqa: S104 - to tell them apart
 # Seconds for the server to end; what it has not sent by then is lost with the process.
 _PATIENCE: Final = 3.0
 
@@ -133,21 +134,26 @@ def _page(settings: ConsumerSettings, watch: "Watch") -> "LivePage":
 
 
 def address_of(settings: ConsumerSettings, port: int) -> str:
-    """Where HTTP is served.
+    """Where a person finds the page.
 
     Args:
-        settings: The host.
+        settings: The host, and the address that was given for it.
         port: The port that was taken.
     """
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
-    return f"http://{host}:{port}/"
+    # All addresses of a machine are none that a browser opens.
+    name = "localhost" if settings.http_host in _ALL_ADDRESSES else _in_url(settings.http_host)
+    return settings.page_url or f"http://{name}:{port}/"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _say_where(settings: ConsumerSettings, port: int) -> None:
-    where = address_of(settings, port)
+    where = f"http://{_in_url(settings.http_host)}:{port}/"
     logger.info("Health and metrics at %s", where, extra={"http_port": port})
     if settings.shows is not Page.OFF:
-        logger.info("The page is at %s", settings.page_url or where, extra={"shows": settings.shows.value})
+        logger.info("The page is at %s", address_of(settings, port), extra={"shows": settings.shows.value})
 
 
 def _open(settings: ConsumerSettings) -> socket.socket:
