@@ -12,7 +12,7 @@ from consumer.operations import measures
 from consumer.operations.telemetry import WorkerSnapshot
 from consumer.settings import ConsumerSettings
 from consumer.web.settings import Page
-from consumer.web.state import PERIOD, About, History, Latency, Proof, State, Swap
+from consumer.web.state import PERIOD, About, History, Latency, Proof, Second, State, Swap
 from consumer.web.states import (
     lag_of,
     latest_of,
@@ -65,7 +65,7 @@ class Watch:
         self._lock = threading.Lock()
         self._flows: dict[int, _Flow] = {}
         self._swaps = _Swaps()
-        self._seconds: deque[_Second] = deque(maxlen=KEPT_SECONDS)
+        self._seconds: deque[Second] = deque(maxlen=KEPT_SECONDS)
         self._state: State | None = None
 
     def tick(self, at: float | None = None, now: float | None = None) -> State:
@@ -104,11 +104,11 @@ class Watch:
             p99=[second.p99 for second in seconds],
         )
 
-    def _second(self, at: float, now: float, lag: int | None) -> "_Second":
+    def _second(self, at: float, now: float, lag: int | None) -> Second:
         passed = [flow.over(PERIOD) for flow in self._flows.values() if not flow.late(now)]
         known = [one for one in passed if one is not None]
         ages = _added([one.ages for one in known])
-        return _Second(
+        return Second(
             at=round(at, 3),
             events=round(sum(one.read / one.seconds for one in known), 1) if known else None,
             rejected=round(sum(one.rejected / one.seconds for one in known), 1) if known else None,
@@ -131,6 +131,7 @@ class Watch:
             at=round(at, 3),
             ready=bool(workers) and all(worker.ready for worker in workers),
             rate=self._rate(now),
+            second=self._seconds[-1],
             workers=workers,
             partitions=partitions_of(merged),
             lag=self._seconds[-1].lag,
@@ -177,18 +178,6 @@ def _about(settings: ConsumerSettings) -> About:
         masked=settings.mask_customers,
         send_form=settings.send_form,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Second:
-    """A row of the History, of which see the meanings."""
-
-    at: float
-    events: float | None
-    rejected: float | None
-    lag: int | None
-    p50: float | None
-    p99: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,14 +99,16 @@ def models_of(merged: Snapshot) -> list[ModelInUse]:
 def shadow_of(merged: Snapshot) -> Shadow:
     """How a challenger compares with the champion."""
     decisions = _by_label(merged, measures.SHADOW_DECISIONS)
+    agreed, both = decisions.get("agreed", 0), sum(decisions.values())
     return Shadow(
         running=0.0 not in numbers(merged, measures.SHADOW_RUNNING).values(),
-        agreed=decisions.get("agreed", 0),
+        agreed=agreed,
         raised=decisions.get("raised", 0),
         lowered=decisions.get("lowered", 0),
         rejected=_total(merged, measures.SHADOW_REJECTED),
         accepted=_total(merged, measures.SHADOW_ACCEPTED),
         failures=_total(merged, measures.SHADOW_FAILURES),
+        agreement=agreed / both if both else None,
     )
 
 

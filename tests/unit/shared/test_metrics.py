@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.metrics import Family, Metrics, exposition, lasting, merge
+from shared.metrics import Family, Metrics, buckets, exposition, lasting, merge, numbers, quantile
 from tests.support.promlint import problems
 
 COUNTER = Family("tandem_things_total", "counter", "Things.", ("kind",))
@@ -157,3 +157,49 @@ BAD_PAGES = {
 @pytest.mark.parametrize("fault", BAD_PAGES)
 def test_the_lint_finds_what_it_is_for(fault: str) -> None:
     assert any(fault in problem for problem in problems(BAD_PAGES[fault]))
+
+
+def test_a_snapshots_series_and_buckets_can_be_read_back(metrics: Metrics) -> None:
+    metrics.add(COUNTER, 2, "a")
+    metrics.add(COUNTER, 3, "b")
+    metrics.set(GAUGE, 7)
+    metrics.observe(SECONDS, 0.5, "poll")
+    metrics.observe(SECONDS, 0.7, "score")
+    metrics.observe(SECONDS, 11.0, "score")
+    snapshot = json.loads(json.dumps(metrics.snapshot()))
+    assert numbers(snapshot, COUNTER) == {("a",): 2, ("b",): 3}
+    assert numbers(snapshot, GAUGE) == {(): 7}
+    assert buckets(snapshot, SECONDS) == [0, 2, 0, 1]
+    assert (numbers({}, COUNTER), buckets({}, SECONDS)) == ({}, [0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "found"),
+    [
+        ([0, 0, 0, 0], 0.5, None),
+        ([10, 0, 0, 0], 0.5, 0.05),
+        ([0, 10, 0, 0], 0.5, 0.55),
+        ([0, 10, 0, 0], 1.0, 1.0),
+        ([5, 0, 5, 0], 0.5, 0.1),
+        ([5, 0, 5, 0], 0.6, 2.8),
+        ([1, 0, 0, 99], 0.5, 10.0),
+    ],
+)
+def test_a_quantile_is_found_in_its_bucket_as_prometheus_finds_it(
+    counts: list[float], share: float, found: float | None
+) -> None:
+    assert quantile(SECONDS.bounds, counts, share) == (None if found is None else pytest.approx(found))
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=60), st.floats(0.01, 1))
+def test_a_quantile_is_in_the_bucket_of_the_observation_that_it_is_about(
+    values: list[float], share: float
+) -> None:
+    metrics = Metrics(FAMILIES)
+    metrics.observe_all(SECONDS, np.array(values), "poll")
+    found = quantile(SECONDS.bounds, buckets(metrics.snapshot(), SECONDS), share)
+    exact = float(np.quantile(values, share, method="inverted_cdf"))
+    place = int(np.searchsorted(SECONDS.bounds, exact))
+    lower, upper = (0.0, *SECONDS.bounds)[place], SECONDS.bounds[place]
+    assert found is not None
+    assert lower - 1e-9 <= found <= upper + 1e-9

@@ -2,10 +2,12 @@
 
 import re
 
+from consumer.latest import LatestEvents, LatestPrediction
 from consumer.operations.measures import FAMILIES
 from consumer.operations.telemetry import Telemetry, WorkerSnapshot
 from consumer.workers.gathered import Gathered
 from shared.metrics import exposition, merge
+from tests.support.pages import sample_state
 from tests.support.promlint import problems
 
 
@@ -62,3 +64,27 @@ def test_counters_never_fall_when_a_worker_is_started_again() -> None:
     assert undone(gathered) == 116
     assert gathered()[0]["pid"] == 4
     assert problems(page(gathered)) == []
+
+
+def test_the_latest_events_of_a_process_that_has_ended_are_shown_until_newer_ones_come() -> None:
+    def said(pid: int, *committed: int) -> WorkerSnapshot:
+        latest = sample_state().latest
+        assert latest is not None
+        one, letters = latest["predictions"][0], latest["letters"]
+        predictions: list[LatestPrediction] = [{**one, "committed": at} for at in committed]
+        return {**snapshot(0, 1, pid), "latest": LatestEvents(predictions=predictions, letters=letters)}
+
+    def shown(gathered: Gathered) -> list[int]:
+        latest = gathered()[0]["latest"]
+        assert latest is not None
+        assert len(latest["letters"]) == len({letter["reason"] for letter in latest["letters"]})
+        return [prediction["committed"] for prediction in latest["predictions"]]
+
+    gathered = Gathered([0])
+    assert gathered()[0]["latest"] is None
+    gathered.put(said(1, 3, 2, 1))
+    gathered.ended(0, "its process ended with exit code 5")
+    assert shown(gathered) == [3, 2, 1]
+    # It has not come to scoring yet.
+    gathered.put(snapshot(0, 0, pid=2))
+    assert shown(gathered) == [3, 2, 1]
