@@ -38,6 +38,7 @@ class Project:
         if not accepts_formatted_storage():
             self._files += ["-f", "tests/compose/formatted-storage.yml"]
         self._up: subprocess.Popen[str] | None = None
+        self._rest = threading.Thread()
 
     def _command(self, *arguments: str) -> list[str]:
         return ["docker", "compose", "--ansi", "never", "-p", self._name, *self._files, *arguments]
@@ -79,14 +80,17 @@ class Project:
                 break
         watchdog.cancel()
         # A full pipe would hold up what is shown, and with it the services' logs.
-        threading.Thread(target=self._up.stdout.read, daemon=True).start()
+        self._rest = threading.Thread(target=self._up.stdout.read, daemon=True)
+        self._rest.start()
         return "".join(shown)
 
     def stop(self) -> None:
         """Ends `up` as Ctrl-C does: the services are stopped, each in its own time."""
         if self._up is not None:
-            self._up.terminate()
-            self._up.wait(_SECONDS)
+            # Waits for it, and closes the pipe.
+            with self._up:
+                self._up.terminate()
+                self._rest.join(_SECONDS)
             self._up = None
 
     def get(self, path: str) -> bytes:

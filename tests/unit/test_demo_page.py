@@ -20,12 +20,21 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @asynccontextmanager
 async def serving(handler: Handler, port: int = 0, address: str = HERE) -> AsyncIterator[int]:
-    """Serves there, and gives the port."""
-    server = await asyncio.start_server(handler, address, port)
+    """Serves there, and gives the port; at the end it waits for those who are served."""
+    served: list[asyncio.Future[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        done = asyncio.get_running_loop().create_future()
+        served.append(done)
+        await handler(reader, writer)
+        done.set_result(None)
+
+    server = await asyncio.start_server(serve, address, port)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        await asyncio.gather(*served)
 
 
 @asynccontextmanager
