@@ -16,7 +16,7 @@ from typing import Final
 
 from consumer.settings import ConsumerSettings
 from consumer.web.following import Follower, Found, following
-from consumer.web.steps import Predicted, Step, Steps
+from consumer.web.steps import LAST, Predicted, Step, Steps
 from shared.deadline import Deadline
 from shared.errors import TandemError
 from shared.kafka.columns import NewRecords
@@ -90,6 +90,9 @@ class Delivery(threading.Thread):
         try:
             while step := await self._told.get():
                 yield step.model_dump_json().encode() + b"\n"
+                # The connections to Kafka are closed while nobody waits.
+                if step.step in LAST:
+                    return
         finally:
             self._unwanted.set()
 

@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from consumer.web.state import Frozen
 
 StepName: TypeAlias = Literal["received", "connected", "stored", "scored", "published", "waiting", "failed"]
+
+#: The steps after which none comes.
+LAST: Final[frozenset[StepName]] = frozenset({"published", "waiting", "failed"})
 
 
 class Predicted(Frozen):
