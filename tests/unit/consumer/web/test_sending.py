@@ -151,7 +151,10 @@ def test_it_is_sent_as_the_producer_sends_it(app: Starlette, kafka: Kafka) -> No
     assert (sent.keys, sent.values) == ([key], [text.encode()])
 
 
-@pytest.mark.parametrize("text", ["not an event", "", '{"customer_id": 1, "fea', "[" * 10_000, "null", "{}"])
+@pytest.mark.parametrize(
+    "text",
+    ["not an event", "", '{"customer_id": 1, "fea', "[" * 10_000, "null", "{}", '{"customer_id": [1]}'],
+)
 def test_what_is_no_event_is_sent_as_it_is_without_a_key(app: Starlette, kafka: Kafka, text: str) -> None:
     answer = Rejected(reason="not_json", field=None, detail="the event is not JSON", model="threshold@1")
     kafka.found = Found("dead-letters/0/3", 1, answer)
