@@ -7,16 +7,17 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from batch.destinations import Target, destination_of
-from batch.destinations.settings import told
+from batch.destinations.settings import delivered_as_json, told
 from batch.manifest import read_scored
 from shared import logs
 from shared.errors import ConfigurationError, ExitCode
 from shared.logs import LogSettings
-from shared.settings import CommandSettings, load
+from shared.progress import show_json, show_summary
+from shared.settings import CommandSettings, JsonSettings, load
 from shared.stores.address import has_scheme, shown_address
 
 
-class DeliverSettings(LogSettings, CommandSettings):
+class DeliverSettings(JsonSettings, LogSettings, CommandSettings):
     """Delivers a folder that `python -m batch score` has finished to a table: all of it, or nothing.
 
     The same folder delivered twice leaves the same rows as delivered once.
@@ -65,5 +66,9 @@ def main(arguments: Sequence[str]) -> int:
             hint="Copy the whole folder here, and deliver the copy.",
         )
     folder = Path(settings.folder)
-    print(f"delivered  {told(destination.deliver(folder, read_scored(folder)))}")
+    delivered = destination.deliver(folder, read_scored(folder))
+    if settings.as_json:
+        show_json(delivered_as_json(delivered))
+    else:
+        show_summary({"delivered": told(delivered)})
     return ExitCode.DONE

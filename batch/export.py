@@ -26,15 +26,15 @@ from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import Extent, extents, read_to_end
 from shared.logs import LogSettings
 from shared.predict import Predictor
-from shared.progress import Meter, show_summary
-from shared.settings import CommandSettings, load
+from shared.progress import Meter, show_json, show_summary
+from shared.settings import CommandSettings, JsonSettings, load
 from shared.sketches.sketches import Sketches
 
 #: Takes how many rows are new, what they are of, and how much of all is done, from 0 to 1.
 Tell: TypeAlias = Callable[[int, str, float], object]
 
 
-class ExportSettings(LogSettings, KafkaSettings, CommandSettings):
+class ExportSettings(JsonSettings, LogSettings, KafkaSettings, CommandSettings):
     """Writes a snapshot of a topic to Parquet files.
 
     The ends of all partitions are fixed first; then each is read from its beginning up to there, committed
@@ -61,6 +61,9 @@ def main(arguments: Sequence[str]) -> int:
     settings = load(ExportSettings, arguments, "python -m batch export")
     logs.set_up(settings.log_format, settings.log_level)
     manifest = export(settings)
+    if settings.as_json:
+        show_json(_as_json(settings, manifest))
+        return ExitCode.DONE
     lines = {
         "topic": manifest.topic,
         "partitions": f"{len(manifest.partitions)}",
@@ -71,6 +74,19 @@ def main(arguments: Sequence[str]) -> int:
     }
     show_summary(lines)
     return ExitCode.DONE
+
+
+def _as_json(settings: ExportSettings, manifest: Snapshot) -> dict[str, object]:
+    """The summary for a script; these names are a contract."""
+    return {
+        "topic": manifest.topic,
+        "partitions": [partition.model_dump() for partition in manifest.partitions],
+        "rows": manifest.rows,
+        "seconds": manifest.run.seconds,
+        "rows_per_second": manifest.run.rows_per_second,
+        "model": manifest.model.id if manifest.model else None,
+        "output": str(settings.output),
+    }
 
 
 def export(settings: ExportSettings) -> Snapshot:

@@ -304,7 +304,7 @@ _ANY: Final[TypeAdapter[Manifest]] = TypeAdapter(Annotated[Manifest, Field(discr
 def settings_of(settings: CommandSettings) -> dict[str, str]:
     """The settings of a run as text: all on which its results depend."""
     silent = {"output", "workers", "memory", "resume", "batch_rows", *LogSettings.model_fields}
-    silent |= {"engine", "spark_master", "output_table", "work_folder", "database_password_file"}
+    silent |= {"as_json", "engine", "spark_master", "output_table", "work_folder", "database_password_file"}
     unset = {name for name in type(settings).model_fields if getattr(settings, name) in (None, [], {})}
     told = {name: value for name, value in shown(settings).items() if name not in silent | unset}
     # As JSON, so that a retry of rejected rows can read them.

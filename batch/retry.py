@@ -48,14 +48,14 @@ from shared.files import Source
 from shared.logs import LogSettings
 from shared.models.directory import Model
 from shared.predict import Predictor
-from shared.progress import Meter, show_summary
-from shared.settings import CommandSettings, Delimiter, load
+from shared.progress import Meter, show_json, show_summary
+from shared.settings import CommandSettings, Delimiter, JsonSettings, load
 from shared.storage import FileState
 
 _DIGITS: Final = 3
 
 
-class RetrySettings(LogSettings, CommandSettings):
+class RetrySettings(JsonSettings, LogSettings, CommandSettings):
     """Scores rejected rows after they were fixed, and folds them into the folder that they were rejected in.
 
     Copy a rejected file out of the folder, fix the values of its rows, and leave the position column as it
@@ -92,6 +92,9 @@ def main(arguments: Sequence[str]) -> int:
     logs.set_up(settings.log_format, settings.log_level)
     manifest = retry(settings)
     counts = manifest.retries[-1].counts
+    if settings.as_json:
+        show_json(_as_json(settings, manifest))
+        return ExitCode.DONE
     show_summary(
         {
             "retried": f"{counts.read:,}",
@@ -104,6 +107,21 @@ def main(arguments: Sequence[str]) -> int:
         }
     )
     return ExitCode.DONE
+
+
+def _as_json(settings: RetrySettings, manifest: Predictions) -> dict[str, object]:
+    """The summary for a script; these names are a contract."""
+    counts = manifest.retries[-1].counts
+    return {
+        "retried": counts.read,
+        "scored": counts.scored,
+        "rejected_again": counts.read - counts.scored,
+        "rejected_by_reason": counts.rejected,
+        "rejected_in_all": manifest.counts.read - manifest.counts.scored,
+        "model": manifest.model.id,
+        "model_sha256": manifest.model.sha256,
+        "output": settings.folder,
+    }
 
 
 def retry(settings: RetrySettings) -> Predictions:

@@ -11,8 +11,8 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from batch.databases.settings import DatabaseSettings
-from batch.destinations import Destination
-from batch.destinations.settings import DeliverySettings, told
+from batch.destinations import Delivered, Destination
+from batch.destinations.settings import DeliverySettings, delivered_as_json, told
 from batch.dry_run import plan_of, try_inputs
 from batch.folder import Folder, folder_at
 from batch.inputs import check_apart, check_places, sources_of
@@ -30,8 +30,8 @@ from shared import logs
 from shared.errors import AnswerIsNo, ConfigurationError, ExitCode, InputError
 from shared.logs import LogSettings
 from shared.predict import Predictor
-from shared.progress import show_summary
-from shared.settings import Delimiter, load, secrets_in
+from shared.progress import show_json, show_summary
+from shared.settings import Delimiter, JsonSettings, load, secrets_in
 from shared.stores.address import shown_address
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class ScoreSettings(DatabaseSettings, DeliverySettings, LogSettings, SelectionSettings):
+class ScoreSettings(JsonSettings, DatabaseSettings, DeliverySettings, LogSettings, SelectionSettings):
     """Scores the rows of files with a model.
 
     Reads Parquet, Arrow, CSV and NDJSON (also as .gz and .zst), here or in an object store (s3://, gs://,
@@ -135,10 +135,17 @@ def main(arguments: Sequence[str]) -> int:
     for name in secrets_in(arguments):
         _LOG.warning("the %s stands on the command line, where every user of this machine can read it", name)
     settings = _with_versions(settings)
+    if settings.dry_run and settings.as_json:
+        raise ConfigurationError("--json: what --dry-run prints is for people", hint="Leave one of them out.")
     if settings.dry_run:
         return dry_run(settings)
-    manifest, place = score(settings)
-    _show(manifest, place)
+    manifest, delivered = score(settings)
+    files = f"{len(manifest.parts) + len(manifest.rejected)} files"
+    place = told(delivered) if delivered else f"{shown_address(settings.output)} ({files})"
+    if settings.as_json:
+        show_json(_as_json(settings, manifest, delivered))
+    else:
+        _show(manifest, place)
     _check_error_rate(settings, manifest.counts, place)
     return ExitCode.DONE
 
@@ -149,26 +156,19 @@ def _with_versions(settings: ScoreSettings) -> ScoreSettings:
     return settings.model_copy(update={"input": inputs})
 
 
-def score(settings: ScoreSettings) -> tuple[Predictions, str]:
+def score(settings: ScoreSettings) -> tuple[Predictions, Delivered | None]:
     """Scores, and writes the output folder; delivers it when the output is a table.
 
     Returns:
-        The manifest that was written, and where the results are, for people to read.
+        The manifest that was written, and what was delivered when the output is a table.
 
     Raises:
         TandemError: The model, an input or the output cannot be used.
     """
     destination = _destination(settings)
     if destination is None:
-        manifest = _score_into(settings, settings.output)
-        return (
-            manifest,
-            f"{shown_address(settings.output)} ({len(manifest.parts) + len(manifest.rejected)} files)",
-        )
-    manifest, delivered = settings.deliver_after(
-        destination, lambda folder: _score_into(settings, str(folder), destination)
-    )
-    return manifest, told(delivered)
+        return _score_into(settings, settings.output), None
+    return settings.deliver_after(destination, lambda folder: _score_into(settings, str(folder), destination))
 
 
 def _score_into(settings: ScoreSettings, output: str, destination: Destination | None = None) -> Predictions:
@@ -310,6 +310,26 @@ def _show(manifest: Predictions, place: str) -> None:
         "output": place,
     }
     show_summary(lines)
+
+
+def _as_json(
+    settings: ScoreSettings, manifest: Predictions, delivered: Delivered | None
+) -> dict[str, object]:
+    """The summary for a script; these names are a contract."""
+    counts = manifest.counts
+    return {
+        "rows": counts.read,
+        "scored": counts.scored,
+        "rejected": counts.read - counts.scored,
+        "rejected_by_reason": counts.rejected,
+        "left_out": counts.left_out,
+        "seconds": manifest.run.seconds,
+        "rows_per_second": manifest.run.rows_per_second,
+        "model": manifest.model.id,
+        "model_sha256": manifest.model.sha256,
+        "output": shown_address(settings.output),
+        "delivered": delivered_as_json(delivered) if delivered else None,
+    }
 
 
 def _check_error_rate(settings: ScoreSettings, counts: Counts, place: str) -> None:

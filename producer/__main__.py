@@ -16,7 +16,7 @@ from shared.errors import ConfigurationError, ExitCode
 from shared.kafka.topics import TopicInfo, describe_topics
 from shared.kafka.writer import Writer
 from shared.predict import Predictor
-from shared.progress import Meter
+from shared.progress import Meter, show_json
 from shared.settings import load
 from shared.stop import Stop
 
@@ -80,7 +80,8 @@ def _send(settings: ProducerSettings, source: Source, topic: TopicInfo, stop: St
     finally:
         # Everything has been waited for; what is left has had its time.
         writer.close(Deadline.after(0 if publisher.tally.failed else settings.broker_timeout))
-        _say_end(publisher.tally, source.rows, time.monotonic() - start)
+        say_end = _print_json if settings.as_json else _say_end
+        say_end(topic.name, publisher.tally, source.rows, time.monotonic() - start)
     return publisher.tally
 
 
@@ -98,7 +99,23 @@ def _told(settings: ProducerSettings) -> str:
     return f"{what}{bad}"
 
 
-def _say_end(tally: Tally, rows: FileRows | None, seconds: float) -> None:
+def _print_json(topic: str, tally: Tally, rows: FileRows | None, seconds: float) -> None:
+    """The summary for a script; these names are a contract."""
+    show_json(
+        {
+            "topic": topic,
+            "sent": tally.sent,
+            "acknowledged": tally.acknowledged,
+            "failed": tally.failed,
+            "not_sent": rows.skipped if rows is not None else 0,
+            "errors": list(tally.errors.values()),
+            "seconds": round(seconds, 3),
+            "events_per_second": round(tally.acknowledged / seconds, 1) if seconds else None,
+        }
+    )
+
+
+def _say_end(_topic: str, tally: Tally, rows: FileRows | None, seconds: float) -> None:
     speed = f", {tally.acknowledged / seconds:,.0f} events/s" if seconds else ""
     lines = [
         f"sent          {tally.sent:>12,}",

@@ -10,12 +10,12 @@ from shared.durations import Duration
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogSettings
 from shared.models.shipped import shipped_model
-from shared.settings import CommandSettings, Delimiter
+from shared.settings import CommandSettings, Delimiter, JsonSettings
 
 DEFAULT_COUNT: Final = 1_000
 
 
-class ProducerSettings(LogSettings, KafkaSettings, CommandSettings):
+class ProducerSettings(JsonSettings, LogSettings, KafkaSettings, CommandSettings):
     """Sends events to a topic: made-up customers, the lesson's five, or the rows of a file.
 
     Every option can also be given as a variable: --topic is TANDEM_TOPIC.

@@ -1,12 +1,13 @@
 """Progress and summaries: a live bar on a terminal, a line in the log now and then elsewhere."""
 
+import json
 import logging
 import re
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from shared.logs import told_to
 from shared.settings import color_wanted
@@ -111,6 +112,11 @@ def _bar() -> "Progress":
         transient=True,
         expand=True,
     )
+
+
+def show_json(content: Mapping[str, Any]) -> None:
+    """Prints a run's closing summary on standard output for a script: one JSON object, and nothing else."""
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def show_summary(lines: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliPositionalArg,
@@ -49,6 +49,12 @@ class CommandSettings(BaseSettings):
         extra="ignore",
         frozen=True,
     )
+
+
+class JsonSettings(BaseModel):
+    """Whether a command's closing summary is for a script."""
+
+    as_json: bool = Field(False, alias="json", description="Print the closing summary as JSON.")
 
 
 def _one_character(delimiter: str) -> str:

@@ -104,6 +104,17 @@ def deliver(destination: Destination, folder: Path, manifest: Predictions) -> De
         raise
 
 
+def delivered_as_json(delivered: Delivered) -> dict[str, object]:
+    """What a delivery did, for a script; these names are a contract."""
+    return {
+        "place": delivered.place,
+        "predictions": delivered.predictions,
+        "rejected": delivered.rejected,
+        "replaced": delivered.replaced,
+        "already_there": delivered.again,
+    }
+
+
 def told(delivered: Delivered) -> str:
     """What a delivery did, for people to read."""
     if delivered.again:
