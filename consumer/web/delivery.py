@@ -192,8 +192,8 @@ def _tell_found(steps: Steps, found: Found) -> None:
     answer = found.answer
     at = found.stamped / 1000
     if isinstance(answer, Predicted):
-        steps.happened("scored", f"By a consumer with {answer.model}.", at=at)
+        steps.happened("scored", f"By a consumer with {answer.model}, by its clock.", at=at)
         steps.happened("published", "Its prediction is committed.", position=found.position, predicted=answer)
     else:
-        steps.happened("scored", f"By a consumer with {answer.model}: it was rejected.", at=at)
+        steps.happened("scored", f"By a consumer with {answer.model}, by its clock: it was rejected.", at=at)
         steps.happened("published", "Its dead letter is committed.", position=found.position, rejected=answer)

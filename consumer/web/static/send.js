@@ -238,8 +238,9 @@ function stepOf(step) {
     const at = make("time", "", `${milliseconds.format(step.since)} ms`);
     at.dateTime = new Date(step.at * 1000).toISOString();
     at.title = time(step.at);
-    head.append(" ", at);
-    if (step.took !== null) head.append(" ", make("span", "took", `+${milliseconds.format(step.took)} ms`));
+    // Without a duration its place stays, so that the times stand below each other.
+    const took = step.took === null ? "" : `+${milliseconds.format(step.took)} ms`;
+    head.append(" ", at, " ", make("span", "took", took));
   }
   const told = make("li", step.step, head, make("p", "", step.text));
   if (step.position) told.append(make("code", "quiet", step.position));
