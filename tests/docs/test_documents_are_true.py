@@ -72,8 +72,8 @@ _LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)"
 _FENCED = re.compile(r"^```.*?^```$", flags=re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-#: Options of other programs that the text speaks of: pip, `make chaos`.
-_OF_OTHERS = {"--require-hashes", "--kill-broker", "--archives", "--py-files"}
+#: Options of other programs that the text speaks of: pip, `make chaos`, Spark, `docker compose`.
+_OF_OTHERS = {"--require-hashes", "--kill-broker", "--archives", "--py-files", "--profile", "--rm"}
 #: A metric of Tandem, without what Prometheus adds to the name of a histogram.
 _METRIC = re.compile(r"\btandem_[a-z_]+?(?=(?:_bucket)?\b)")
 _VARIABLE = re.compile(r"\bTANDEM_[A-Z_]+\b")
