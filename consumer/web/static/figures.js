@@ -60,8 +60,10 @@ function showThroughput({ about, rate: now, second, ledger }) {
 }
 
 function showLedger(ledger) {
-  verdict("balanced", ledger.balanced, ledger.balanced ? "Balanced" : "Not balanced: events are missing from the books");
-  for (const name of ["read", "scored", "rejected", "commits", "aborts", "undone"]) say(name, count(ledger[name]));
+  verdict("balanced", ledger.balanced, ledger.balanced ? "Balanced" : "Not balanced: the books do not close");
+  for (const name of ["read", "scored", "rejected", "commits", "aborts", "undone"]) {
+    say(name, count(ledger[name]));
+  }
 }
 
 function showLag({ partitions, lag }) {
