@@ -20,6 +20,7 @@ from shared import logs
 from shared.errors import ExitCode
 from shared.kafka.connection import KafkaSettings
 from shared.logs import LogSettings
+from shared.progress import Meter
 from shared.settings import CommandSettings, load
 from shared.wording import counted
 
@@ -100,14 +101,18 @@ def compare(settings: CompareSettings) -> Comparison:
         TandemError: A side cannot be read.
     """
     key = _key_of(folder_at(settings.batch))
-    return compare_sides(
-        load_side(
-            settings.stream, settings.on, settings, settings.dead_letter_topic, key, settings.replay_topic
-        ),
-        load_side(settings.batch, settings.on, settings),
-        Tolerance.parse(settings.tolerance),
-        settings.examples,
-    )
+    with Meter("records") as meter:
+        stream = load_side(
+            settings.stream,
+            settings.on,
+            settings,
+            meter,
+            settings.dead_letter_topic,
+            key,
+            settings.replay_topic,
+        )
+        batch = load_side(settings.batch, settings.on, settings, meter)
+        return compare_sides(stream, batch, Tolerance.parse(settings.tolerance), settings.examples)
 
 
 def _key_of(folder: Folder) -> str:

@@ -12,7 +12,7 @@ from batch.manifest import read_scored
 from shared import logs
 from shared.errors import ConfigurationError, ExitCode
 from shared.logs import LogSettings
-from shared.progress import show_json, show_summary
+from shared.progress import Meter, show_json, show_summary
 from shared.settings import CommandSettings, JsonSettings, load
 from shared.stores.address import has_scheme, shown_address
 
@@ -66,7 +66,8 @@ def main(arguments: Sequence[str]) -> int:
             hint="Copy the whole folder here, and deliver the copy.",
         )
     folder = Path(settings.folder)
-    delivered = destination.deliver(folder, read_scored(folder))
+    with Meter(first=f"delivering to {destination.address}"):
+        delivered = destination.deliver(folder, read_scored(folder))
     if settings.as_json:
         show_json(delivered_as_json(delivered))
     else:

@@ -26,6 +26,7 @@ from shared.errors import InputError
 from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import read_to_end
+from shared.progress import Meter
 from shared.replay_log import Replayed, Standing, log_topic, read_log
 from shared.storage import stored_file
 from shared.stores.address import has_scheme, shown_address
@@ -62,6 +63,7 @@ def load_side(
     place: str,
     on: JoinColumn,
     kafka: KafkaSettings,
+    meter: Meter,
     dead_letters: str | None = None,
     key: str = "customer_id",
     replay_topic: str | None = None,
@@ -74,6 +76,7 @@ def load_side(
         place: `topic:NAME`, an output folder of `python -m batch score`, or one file of predictions.
         on: The column to join by.
         kafka: Where the brokers are, for a topic.
+        meter: Is told how far it is.
         dead_letters: The topic that holds the rejections of a side that is a topic; a folder has its own.
         key: The field of an event that holds the customer's id, for dead letters.
         replay_topic: The topic that says which dead letters were replayed, when it is not the usual one.
@@ -98,7 +101,21 @@ def load_side(
         raise InputError(
             f"{place}: there is no such file or folder", hint=f"Check the name; a topic is named {TOPIC}NAME."
         )
-    return side_of(shown_address(place), on, list(predictions), list(rejections))
+    name = shown_address(place)
+    return side_of(name, on, list(counted(predictions, name, meter)), list(counted(rejections, name, meter)))
+
+
+def counted(tables: Iterable[pa.Table], name: str, meter: Meter) -> Iterator[pa.Table]:
+    """The same tables; a meter is told of each.
+
+    Args:
+        tables: The tables.
+        name: What they are of.
+        meter: What is told.
+    """
+    for table in tables:
+        meter.add(table.num_rows, name, None)
+        yield table
 
 
 def side_of(name: str, on: JoinColumn, predictions: list[pa.Table], rejections: list[pa.Table]) -> Side:

@@ -44,13 +44,15 @@ class Meter:
 
     Args:
         unit: What is counted: `rows`.
+        first: What is being done before anything is counted.
 
     Attributes:
         count: How many are done.
     """
 
-    def __init__(self, unit: str = "rows") -> None:
+    def __init__(self, unit: str = "rows", first: str = "getting ready") -> None:
         self._unit = unit
+        self._first = visible(first)
         self._begin = time.monotonic()
         self._last_line = self._begin
         self._bar: tuple[Progress, TaskID] | None = None
@@ -60,7 +62,7 @@ class Meter:
     def __enter__(self) -> Self:
         if color_wanted():
             bar = _bar()
-            self._bar = self._open.enter_context(bar), bar.add_task("", total=None, told="")
+            self._bar = self._open.enter_context(bar), bar.add_task(self._first, total=None, told="")
             # The log's lines come above the bar, not into it.
             self._open.enter_context(told_to(lambda line: say_above(bar.console, line)))
         return self

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from batch.destinations import Delivered, Destination, Target, destination_of
 from batch.manifest import Predictions
 from shared.errors import ConfigurationError, TandemError
+from shared.progress import Meter
 from shared.stores.address import shown_address
 
 _LOG = logging.getLogger(__name__)
@@ -94,7 +95,8 @@ def deliver(destination: Destination, folder: Path, manifest: Predictions) -> De
     """
     whole = f"The results are whole in {folder}: deliver them with `python -m batch deliver {folder}`."
     try:
-        return destination.deliver(folder, manifest)
+        with Meter(first=f"delivering to {destination.address}"):
+            return destination.deliver(folder, manifest)
     except TandemError as error:
         error.hint = f"{error.hint}\n{whole}" if error.hint else whole
         raise

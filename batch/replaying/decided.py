@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from batch.folder import folder_at
 from batch.manifest import Snapshot, has_manifest, read_manifest
 from batch.results import PredictionDecoder, read_predictions
-from batch.sides import is_folder, predictions_in, predictions_on
+from batch.sides import counted, is_folder, predictions_in, predictions_on
 from batch.topic_rows import TOPIC
 from shared.errors import InputError
 from shared.files import read_file
@@ -177,13 +177,8 @@ def read_decided(place: str, kafka: KafkaSettings) -> Decided:
         TandemError: There are none, or they cannot be read.
     """
     with Meter("predictions") as meter:
-        return Decided(shown_address(place), _counted(_tables(place, kafka), place, meter))
-
-
-def _counted(tables: Iterator[pa.Table], place: str, meter: Meter) -> Iterator[pa.Table]:
-    for table in tables:
-        meter.add(table.num_rows, shown_address(place), None)
-        yield table
+        name = shown_address(place)
+        return Decided(name, counted(_tables(place, kafka), name, meter))
 
 
 def _tables(place: str, kafka: KafkaSettings) -> Iterator[pa.Table]:
