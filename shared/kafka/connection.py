@@ -147,7 +147,11 @@ def open_client(
     timeout_ms = max(1, int(deadline.remaining * 1000))
     try:
         with translated("connecting"):
-            return kind(**{**options, "bootstrap_timeout_ms": timeout_ms, "kafka_client": network})
+            made = kind(**{**options, "bootstrap_timeout_ms": timeout_ms, "kafka_client": network})
+            if fast := fast_path(public_calls=False):
+                for connections in opened:
+                    fast.ask_at_once(connections)
+            return made
     except Exception as error:
         for connections in opened:
             connections.close()

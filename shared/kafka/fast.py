@@ -74,6 +74,15 @@ def back_off(network: KafkaNetClient) -> None:
     manager.get_connection = connection_that_counts
 
 
+def ask_at_once(network: KafkaNetClient) -> None:
+    """Lets a client that has just connected ask for its topics at once.
+
+    The library waits 100 ms after each question about the cluster before the next, also where the first one,
+    as it connects, was answered: every client would take that much longer to begin.
+    """
+    network._manager.cluster._last_refresh_ms = 0
+
+
 # --- reading ------------------------------------------------------------------------------------------
 
 _HEADER_BYTES = DefaultRecordBatch.HEADER_STRUCT.size
