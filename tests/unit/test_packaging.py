@@ -49,6 +49,15 @@ def test_the_wheel_holds_what_a_report_is_made_of(wheel: zipfile.ZipFile) -> Non
     assert {name: wheel.read(name) for name in parts} == parts
 
 
+def test_the_wheel_holds_the_live_page(wheel: zipfile.ZipFile) -> None:
+    files = {
+        path.relative_to(ROOT).as_posix(): path.read_bytes()
+        for path in (ROOT / "consumer" / "web" / "static").iterdir()
+    }
+    assert {"consumer/web/static/index.html", "consumer/web/static/page.js"} <= set(files)
+    assert {name: wheel.read(name) for name in files} == files
+
+
 @pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_each_package_says_that_it_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
     assert f"{package}/py.typed" in wheel.namelist()

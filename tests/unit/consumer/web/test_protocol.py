@@ -1,15 +1,19 @@
 """How connections are kept short and few; and that uvicorn's private parts are as this project uses them."""
 
+import asyncio
 import inspect
 import socket
 import time
 from contextlib import suppress
+from unittest.mock import Mock
 
 import pytest
 from h11 import RemoteProtocolError
+from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
-from uvicorn.server import Server
+from uvicorn.server import Server, ServerState
 
+from consumer.web.protocol import Connection, server
 from consumer.web.server import serving
 from shared.deadline import Deadline
 from tests.support.http_port import ask, say, say_or_closed, settings
@@ -106,6 +110,24 @@ def test_a_client_that_does_not_take_its_answer_is_left_and_makes_room(
             deadline = Deadline.after(8)
             while not say_or_closed(port).startswith(b"HTTP/1.1 503"):
                 assert not deadline.passed
+
+
+def test_the_rest_of_an_answer_is_not_waited_for_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumer.web.protocol._PATIENCE", 0.05)
+
+    async def answer() -> None:
+        loop, left = asyncio.get_running_loop(), asyncio.Event()
+        # It takes what is written, and sends none of it.
+        transport = Mock(spec=asyncio.Transport)
+        transport.is_closing.side_effect = lambda: transport.close.called
+        transport.abort.side_effect = left.set
+        connection = Connection(server(PlainTextResponse("short")).config, ServerState(), {}, loop)
+        connection.connection_made(transport)
+        connection.data_received(LIVEZ + b"Connection: close\r\n\r\n")
+        await asyncio.wait_for(left.wait(), 10)
+        assert transport.close.called
+
+    asyncio.run(answer())
 
 
 def test_uvicorn_has_the_parts_that_are_overridden_as_they_are_called_here() -> None:
