@@ -68,6 +68,21 @@ def test_the_lesson_arrives_keyed_by_customer(
         assert partition == partition_for(key, 4)
 
 
+def test_a_script_reads_what_became_of_the_events(
+    kafka: KafkaSettings, topic_factory: MakeTopic, stored: Callable[[str, int], Stored]
+) -> None:
+    topic = topic_factory("lesson")
+    done = command(
+        "producer", "--lesson", "--json", "--topic", topic, "--bootstrap-servers", kafka.bootstrap_servers
+    )
+    told = json.loads(done.output)
+    assert told.pop("seconds") > 0
+    assert told.pop("events_per_second") > 0
+    counts = {"sent": 5, "acknowledged": 5, "failed": 0, "not_sent": 0}
+    assert (done.code, told) == (0, {"topic": topic, **counts, "errors": []}), done.errors
+    stored(topic, 5)
+
+
 def test_malformed_events_of_every_kind_arrive_and_a_seed_sends_the_same_bytes(
     kafka: KafkaSettings, topic_factory: MakeTopic, stored: Callable[[str, int], Stored]
 ) -> None:
