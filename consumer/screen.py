@@ -160,6 +160,7 @@ class Screen:
         self._console = console
         self._look = look
         self._last = last
+        self._seen: State | None = None
         self._address = address
         self._period = period
         self._ending = threading.Event()
@@ -184,7 +185,16 @@ class Screen:
         self._thread.join()
         self._live.stop()
         with self._enduring():
-            self._console.print(_Figures(figures_of(self._last())), soft_wrap=True)
+            self._console.print(_Figures(figures_of(self._closing())), soft_wrap=True)
+
+    def _closing(self) -> State:
+        """The state at the end; of processes that are gone by then, what they had is told as it was."""
+        last, seen = self._last(), self._seen
+        if last.partitions or seen is None:
+            return last
+        return last.model_copy(
+            update={name: getattr(seen, name) for name in ("partitions", "lag", "models", "rate")}
+        )
 
     def say(self, line: str) -> None:
         """Prints a line of the log above the figures; any thread may."""
@@ -193,7 +203,8 @@ class Screen:
     def _draw_on(self) -> None:
         with self._enduring():
             while not self._ending.is_set():
-                figures = _Figures(lines_of(self._look(), self._address), self._console)
+                self._seen = self._look()
+                figures = _Figures(lines_of(self._seen, self._address), self._console)
                 self._live.update(figures, refresh=True)
                 self._ending.wait(self._period)
 

@@ -148,6 +148,16 @@ def test_what_is_logged_meanwhile_comes_above_and_none_of_it_is_lost(
     assert logging.getLogger().handlers[0].__class__ is logging.StreamHandler
 
 
+def test_what_workers_had_that_are_gone_by_the_end_is_told_as_it_was() -> None:
+    where, end = console()
+    with Screen(where, lambda: sample_state("busy"), lambda: sample_state("empty")):
+        wait_for(end, "18,204 over 6 partitions")
+    closing = end.text.split("\n")[-6:]
+    assert any(line.endswith("18,204 over 6 partitions") for line in closing)
+    assert any(line.startswith("model         churn@") for line in closing)
+    assert any(line.endswith("0 read = 0 scored + 0 rejected: it balances") for line in closing)
+
+
 def test_figures_that_cannot_be_had_stop_nothing(caplog: pytest.LogCaptureFixture) -> None:
     def failing() -> State:
         raise ZeroDivisionError
