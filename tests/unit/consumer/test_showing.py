@@ -345,11 +345,13 @@ def test_what_is_shown_is_formed_at_most_once_a_second_and_only_of_what_is_new(
         return explain(self, frame)
 
     monkeypatch.setattr(Predictor, "explain_frame", counting)
+    monkeypatch.setattr("consumer.showing.time.thread_time", lambda: 0.0)
     worker = Worker()
     worker.commit(lesson_columns(0, 0, event(1), event(2)))
     worker.look()
     for offset in range(2, 5):
         worker.commit(lesson_columns(0, offset, event(offset)))
+        worker.clock.now += 0.2
         assert offsets(worker.showing.latest()) == ["0/1", "0/0"]
     assert offsets(worker.look()) == ["0/4", "0/3", "0/2", "0/1", "0/0"]
     for _ in range(3):

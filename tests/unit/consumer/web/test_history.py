@@ -145,6 +145,13 @@ def test_of_a_worker_that_falls_silent_nothing_is_known_any_more() -> None:
     assert consumer.watch.history().events[-1] == 60
 
 
+def test_a_worker_that_was_heard_once_has_no_rate_yet() -> None:
+    consumer = Consumer()
+    consumer.tick()
+    consumer.tick(reports=[])
+    assert consumer.watch.history().events == [None, None]
+
+
 def test_a_counter_that_falls_never_shows_as_a_negative_rate() -> None:
     consumer = Consumer()
     consumer.workers[0].commits(1_000, rejected=100)
@@ -237,9 +244,10 @@ def test_a_worker_that_is_started_again_with_the_same_model_swaps_nothing() -> N
     consumer.tick()
     consumer.workers[0].uses("2")
     consumer.tick()
-    for worker in consumer.workers:
-        worker.metrics.replace(measures.MODEL, {})
-    consumer.tick()
+    for ended in (consumer.workers[:1], consumer.workers):
+        for worker in ended:
+            worker.metrics.replace(measures.MODEL, {})
+        consumer.tick()
     for worker in consumer.workers:
         worker.uses("2")
         consumer.tick()
