@@ -28,6 +28,7 @@ from consumer.settings import ConsumerSettings
 from consumer.status import StatusSettings
 from demo.__main__ import DemoSettings, VerdictSettings
 from producer.settings import ProducerSettings
+from shared.command import PRINT_COMPLETION
 from shared.errors import ExitCode
 from shared.models.directory import KINDS, Declaration
 from shared.schema import Input, Reason
@@ -145,7 +146,7 @@ def test_an_option_or_variable_in_the_text_is_one_of_some_command(document: Path
     text = _FENCED.sub("", document.read_text(encoding="utf-8"))
     known = set().union(*map(options_of, COMMANDS.values()))
     named = {option for code in re.findall(r"`([^`\n]+)`", text) for option in _OPTION.findall(code)}
-    assert named <= known | _OF_OTHERS
+    assert named <= known | _OF_OTHERS | {PRINT_COMPLETION}
     composed = _VARIABLE.findall((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     variables = {f"TANDEM_{option[2:].replace('-', '_').upper()}" for option in known}
     assert set(_VARIABLE.findall(text)) <= {*variables, *composed}
