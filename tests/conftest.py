@@ -40,7 +40,8 @@ def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Bucket
 
 #: Tests that measure memory, or disturb what others wait for.
 _ALONE = ("tests/chaos/", "tests/unit/batch/test_memory.py")
-_INTEGRATION = "tests/integration/"
+#: Files whose tests share something dear.
+_TOGETHER = ("tests/integration/", "tests/browser/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,20 +56,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _turn(item: pytest.Item) -> int:
     if item.nodeid.startswith(_ALONE):
         return 3
-    if item.nodeid.startswith(_INTEGRATION):
+    if item.nodeid.startswith(_TOGETHER):
         return 0
     return 1 if any(mark.name in {"broker", "slow"} for mark in item.iter_markers()) else 2
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hands out tests in their order: those of an integration file together, for what they share is dear."""
+    """Hands out tests in their order: those of a file together where what they share is dear."""
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # noqa: PLC0415
 
     class InOrder(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(_ALONE):
                 return "alone"
-            return nodeid.partition("::")[0] if nodeid.startswith(_INTEGRATION) else nodeid
+            return nodeid.partition("::")[0] if nodeid.startswith(_TOGETHER) else nodeid
 
     return InOrder(config, log) if config.getvalue("dist") == "loadscope" else None
