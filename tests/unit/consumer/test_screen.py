@@ -139,7 +139,9 @@ def test_what_is_logged_meanwhile_comes_above_and_none_of_it_is_lost(
         os.write(errors, b"an unfinished line")
     lines = end.text.split("\n")
     expected = [(thread, number) for thread in range(3) for number in range(20)]
-    assert all(any(line.endswith(f"warning: own {a}-{b}") for line in lines) for a, b in expected)
+    # Each on a line of its own, behind the time.
+    own = {line[9:] for line in lines if re.match(r"\d\d:\d\d:\d\d warning", line)}
+    assert own == {f"warning: own {a}-{b}" for a, b in expected}
     assert all(f"12:00:00 error: of a worker {a}-{b}" in lines for a, b in expected)
     assert "an unfinished line" in lines
     # The figures are those of the end, below all that was said.
