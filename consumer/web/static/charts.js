@@ -10,6 +10,8 @@ const MINUTES = 10;
 const GAP = 3;
 // Pixels of height from which a chart has room for words.
 const WORDY = 140;
+// Seconds at which a logarithmic axis is marked: powers of ten, until there are minutes and hours.
+const STEPS = [1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 86400, 864000];
 const COLUMNS = ["at", "events", "rejected", "lag", "p50", "p99"];
 
 /** The last ten minutes: a column each, as `History` in consumer/web/state.py. */
@@ -112,7 +114,7 @@ function timeChart(id, series, options) {
     scales: {
       x: { time: true, range: () => lastMinutes() },
       y: options.logarithmic
-        ? { distr: 3, range: (_, least, most) => decades(least, most) }
+        ? { distr: 3, range: (_, least, most) => reach(least, most) }
         : { range: (_, __, most) => [0, Math.max(options.least ?? 1, (most ?? 0) * 1.2)] },
     },
     axes: [options.bare ? xAxis({ values: () => [], size: 8 }) : xAxis(TIMES), yAxis(options)],
@@ -164,7 +166,9 @@ function histogram(id) {
         say(readout, there ? `${count(shown.counts[index])} events ${shown.words[index]}` : "");
       }],
       draw: [(u) => {
-        for (const name of ["p50", "p99"]) if (latency[name] !== null) rule(u, placed(latency[name], shown), name);
+        for (const name of ["p50", "p99"]) {
+          if (latency[name] !== null) rule(u, placed(latency[name], shown), name);
+        }
       }],
     },
   }, data(), byId(id));
@@ -205,15 +209,15 @@ function placed(value, { lower, bounds }) {
   return index - 0.5 + (value - below) / (bounds[index] - below);
 }
 
+/** What the time charts show: all that is kept, and two minutes at least. */
 function lastMinutes() {
   const last = kept.at.at(-1) ?? Date.now() / 1000;
-  return [last - MINUTES * 60, last];
+  return [Math.min(kept.at[0] ?? last, last - 120), last];
 }
 
-function decades(least, most) {
+function reach(least, most) {
   if (!(least > 0)) return [0.001, 1];
-  const first = Math.floor(Math.log10(least));
-  return [10 ** first, 10 ** Math.max(first + 1, Math.ceil(Math.log10(most)))];
+  return [STEPS.findLast((step) => step <= least) ?? least, STEPS.find((step) => step >= most) ?? most];
 }
 
 function common(id) {
@@ -246,19 +250,25 @@ const TIMES = { values: (_, splits) => splits.map(hourAndMinute), space: 64 };
 const xAxis = (more) => axis({ size: 26, gap: 8, grid: { show: false }, ...more });
 
 function yAxis({ format, logarithmic }) {
-  const values = (_, splits) => splits.map(format);
-  const powers = (u) => range(Math.round(Math.log10(u.scales.y.min)), Math.round(Math.log10(u.scales.y.max)));
+  const splits = ({ scales: { y } }) => STEPS.filter((step) => step >= y.min && step <= y.max);
   return axis({
-    size: 52, gap: 8, space: 30, values,
-    ...(logarithmic && { splits: (u) => powers(u).map((power) => 10 ** power), filter: (_, splits) => splits }),
+    size: 52, gap: 8, space: 30, values: (_, shown) => shown.map(format),
+    ...(logarithmic && { splits, filter: (_, all) => all }),
   });
 }
 
-const range = (first, last) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
+/** The values with nothing before and after them, which make no line. */
+function alone(u, index) {
+  const there = (place) => (u.data[index][place] ?? null) !== null;
+  return u.data[index].flatMap((_, place) => {
+    return there(place) && !there(place - 1) && !there(place + 1) ? [place] : [];
+  });
+}
 
 function line({ tone, fill }) {
   return {
-    stroke: color(tone), width: 1.75, spanGaps: false, points: { show: false },
+    stroke: color(tone), width: 1.75, spanGaps: false,
+    points: { show: false, filter: alone, size: 4, fill: color(tone) },
     fill: fill ? `${color(tone)}26` : undefined,
   };
 }
@@ -320,7 +330,7 @@ function tell() {
   const when = `From ${time(kept.at[0])} to ${time(kept.at[newest])}`;
   const now = (name) => kept[name][newest];
   say("chart-events-text", [
-    `${when}: at most ${rate(most("events"))} events a second, and at most ${rate(most("rejected"))} rejected.`,
+    `${when}: at most ${rate(most("events"))} events a second, at most ${rate(most("rejected"))} rejected.`,
     `In the last second ${rate(now("events"))}, of which ${rate(now("rejected"))} rejected.`,
   ].join(" "));
   say("chart-latency-text", [

@@ -89,7 +89,8 @@ function prediction(one) {
   const who = make("p", "who", make("b", "", one.customer));
   if (one.event !== null) who.append(" ", make("span", "event", one.event));
   const where = make("p", "where", make("code", "", one.position), ` ${time(one.committed / 1000)}`);
-  const decision = make("span", `decision ${one.decision ? "yes" : "no"}`, one.decision ? "▲ true" : "▽ false");
+  const [tone, decided] = one.decision ? ["yes", "▲ true"] : ["no", "▽ false"];
+  const decision = make("span", `decision ${tone}`, decided);
   const answer = make("p", "answer", make("span", "score", score(one.score)), " ", decision);
   const most = Math.max(...one.inputs.map((input) => Math.abs(input.contribution ?? 0)), Number.MIN_VALUE);
   const inputs = make("ul", "inputs", ...one.inputs.map((input) => contribution(input, most)));

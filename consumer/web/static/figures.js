@@ -11,7 +11,11 @@ const SENTINEL = {
   decision: "another decision",
   bits: "the same decision, other bits",
 };
-const SWAPS = { started: "was there at the start", swapped: "was swapped in", refused: "a new model was refused" };
+const SWAPS = {
+  started: "was there at the start",
+  swapped: "was swapped in",
+  refused: "a new model was refused",
+};
 
 /** Shows a state's figures. */
 export function showFigures(state) {
@@ -143,7 +147,12 @@ function showSentinel(sentinel) {
 function showProof(proof, about) {
   show("proof-there", proof !== null);
   show("proof-empty", proof === null);
-  say("proof-command", `python -m batch prove --input-topic ${about.input_topic} --report proof`);
+  say("proof-command", [
+    "python -m batch prove --model FOLDER --report proof",
+    `--input-topic ${about.input_topic}`,
+    `--output-topic ${about.output_topic}`,
+    `--dead-letter-topic ${about.dead_letter_topic}`,
+  ].join(" "));
   if (proof === null) return;
   verdict("proof-verdict", proof.holds, proof.holds ? "Holds" : "Does not hold");
   say("proof-headline", proof.headline);

@@ -8,7 +8,9 @@ const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0 });
 const three = new Intl.NumberFormat(LANGUAGE, { maximumSignificantDigits: 3 });
 const short = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumSignificantDigits: 3 });
 const exact = new Intl.NumberFormat(LANGUAGE, { maximumSignificantDigits: 6 });
-const part = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 2, roundingMode: "floor" });
+const part = new Intl.NumberFormat(LANGUAGE, {
+  style: "percent", maximumFractionDigits: 2, roundingMode: "floor",
+});
 const plus = new Intl.NumberFormat(LANGUAGE, { maximumSignificantDigits: 3, signDisplay: "exceptZero" });
 const dayClock = new Intl.DateTimeFormat(LANGUAGE, {
   day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",

@@ -63,14 +63,15 @@ function restarted(about) {
   dismiss.type = "button";
   dismiss.addEventListener("click", () => byId("restarted").replaceChildren());
   byId("restarted").replaceChildren(
-    `The consumer was started again at ${time(about.started)}. The charts go on with a gap; all counts began anew. `,
+    `The consumer was restarted at ${time(about.started)}. `,
+    "The charts go on with a gap; all counts began anew. ",
     dismiss,
   );
 }
 
 function marks({ swaps }) {
   const swapped = swaps.filter((swap) => swap.what === "swapped").map((swap) => [swap.at, swap.model]);
-  return [...restarts.map((at) => [at, "started again"]), ...swapped];
+  return [...restarts.map((at) => [at, "restarted"]), ...swapped];
 }
 
 async function letSend(about) {
@@ -95,7 +96,8 @@ function showStatus() {
 function judged() {
   const late = since(heard) > STALE;
   if (state === null && late) {
-    return { status: "stale", word: "No answer", banner: "The consumer does not answer. This page goes on trying." };
+    const banner = "The consumer does not answer. This page goes on trying.";
+    return { status: "stale", word: "No answer", banner };
   }
   if (state === null) return { status: "connecting", word: "Connecting", banner: "" };
   if (late) {
@@ -108,7 +110,8 @@ function judged() {
     return { status: "live", word: "Live", banner: "Live: every worker is at work." };
   }
   const banner = `${troubled.length === told.length ? "No worker is" : "Not every worker is"} at work.`;
-  return { status: "not-ready", word: "Not ready", banner, why: troubled.map(([worker, , words]) => [worker, words]) };
+  const why = troubled.map(([worker, , words]) => [worker, words]);
+  return { status: "not-ready", word: "Not ready", banner, why };
 }
 
 function watch() {
