@@ -63,7 +63,7 @@ function restarted(about) {
   dismiss.type = "button";
   dismiss.addEventListener("click", () => byId("restarted").replaceChildren());
   byId("restarted").replaceChildren(
-    `The consumer was restarted at ${time(about.started)}. `,
+    `The consumer was started again at ${time(about.started)}. `,
     "The charts go on with a gap; all counts began anew. ",
     dismiss,
   );
@@ -71,7 +71,7 @@ function restarted(about) {
 
 function marks({ swaps }) {
   const swapped = swaps.filter((swap) => swap.what === "swapped").map((swap) => [swap.at, swap.model]);
-  return [...restarts.map((at) => [at, "restarted"]), ...swapped];
+  return [...restarts.map((at) => [at, "started again"]), ...swapped];
 }
 
 async function letSend(about) {
