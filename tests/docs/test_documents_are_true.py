@@ -70,6 +70,7 @@ COMMANDS: dict[str, type[CommandSettings]] = {
 PACKAGES = ("producer", "consumer", "batch", "shared", "demo")
 
 _LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
+_PICTURE = re.compile(r'(?:src|srcset)="([^"]*)"')
 _FENCED = re.compile(r"^```.*?^```$", flags=re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
@@ -90,7 +91,8 @@ def anchors_of(document: Path) -> set[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_inside_the_repository_lead_somewhere(document: Path) -> None:
     text = _FENCED.sub("", document.read_text(encoding="utf-8"))
-    for target, anchor in _LINK.findall(text):
+    pictures = [(target, "") for target in _PICTURE.findall(text)]
+    for target, anchor in [*_LINK.findall(text), *pictures]:
         path = (document.parent / target).resolve() if target else document
         assert path.exists(), target
         assert path.is_relative_to(ROOT), target

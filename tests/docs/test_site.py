@@ -19,11 +19,12 @@ _ADDRESS = re.compile(r"https?://[^\s)>`\"'|]+")
 
 
 class Fetched(HTMLParser):
-    """Gathers what a page makes a browser fetch from another host."""
+    """Gathers what a page makes a browser fetch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.foreign: list[str] = []
+        self.own: list[str] = []
         self.classes: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -31,6 +32,8 @@ class Fetched(HTMLParser):
             fetched = name in _FETCHED or (tag == "link" and name == "href")
             if fetched and urlsplit(value or "").netloc:
                 self.foreign.append(f"<{tag} {name}={value}>")
+            elif fetched and not (value or "").startswith("data:"):
+                self.own.append(urlsplit(value or "").path)
             if name == "class":
                 self.classes.update((value or "").split())
 
@@ -64,6 +67,7 @@ def test_no_page_of_the_site_asks_another_host_for_anything(site: Path) -> None:
         fetched = Fetched()
         fetched.feed(text)
         assert not fetched.foreign, page.name
+        assert all((page.parent / path).exists() for path in fetched.own if path[:1] != "/"), page.name
         assert not _IN_STYLES.findall(text), page.name
         # The theme's script would load a program of diagrams from elsewhere for such a block.
         assert "mermaid" not in fetched.classes, page.name
