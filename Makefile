@@ -17,7 +17,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs
 # Tests run on all cores, in the order that tests/conftest.py gives them; ARGS="-n 0" runs them one by one.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup test smoke lint types docs docs-serve demo bench chaos train lock image clean
+.PHONY: help setup test smoke lint types docs docs-serve demo bench chaos pictures train lock image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ bench: setup  ## measure speed and latency beside other ways to do it (needs Doc
 
 chaos: setup  ## measure the guarantee while everything goes wrong (ARGS="--seeds 10"; needs Docker)
 	$(PY) -m tests.chaos $(ARGS)
+
+pictures: setup  ## make the documents' pictures of the page and the report (10 minutes; needs Docker and Chromium)
+	$(PY) -m tests.browser.pictures $(ARGS)
 
 train: setup  ## train the shipped models again
 	$(PY) -m models.train
