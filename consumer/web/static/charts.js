@@ -166,9 +166,9 @@ function histogram(id) {
         say(readout, there ? `${count(shown.counts[index])} events ${shown.words[index]}` : "");
       }],
       draw: [(u) => {
-        for (const name of ["p50", "p99"]) {
-          if (latency[name] !== null) rule(u, placed(latency[name], shown), name);
-        }
+        ["p50", "p99"].forEach((name, row) => {
+          if (latency[name] !== null) rule(u, placed(latency[name], shown), name, row);
+        });
       }],
     },
   }, data(), byId(id));
@@ -246,7 +246,8 @@ function axis(more) {
   };
 }
 
-const TIMES = { values: (_, splits) => splits.map(hourAndMinute), space: 64 };
+// Marks are whole minutes, which is what they say.
+const TIMES = { values: (_, splits) => splits.map(hourAndMinute), space: 64, incrs: [60, 120, 300] };
 const xAxis = (more) => axis({ size: 26, gap: 8, grid: { show: false }, ...more });
 
 function yAxis({ format, logarithmic }) {
@@ -278,8 +279,8 @@ function drawMarks(u) {
   for (const [at, words] of marks) if (at >= min && at <= max) rule(u, at, u.height < WORDY ? "" : words);
 }
 
-/** A dashed line from top to bottom with words beside it. */
-function rule(u, value, words) {
+/** A dashed line from top to bottom with words beside it, in a row of their own where another rule may be near. */
+function rule(u, value, words, row = 0) {
   const { ctx } = u;
   const x = Math.round(u.valToPos(value, "x", true));
   const { top, left, width, height } = u.bbox;
@@ -301,8 +302,9 @@ function rule(u, value, words) {
   ctx.setLineDash([]);
   ctx.strokeStyle = color("--card");
   const beside = x + (ctx.textAlign === "right" ? -5 : 5) * ratio;
-  ctx.strokeText(words, beside, top);
-  ctx.fillText(words, beside, top);
+  const below = top + row * 16 * ratio;
+  ctx.strokeText(words, beside, below);
+  ctx.fillText(words, beside, below);
   ctx.restore();
 }
 
