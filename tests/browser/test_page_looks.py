@@ -153,6 +153,8 @@ def test_figures_and_verdicts_are_those_of_the_state(tab: Tab, consumer: MadeUp)
         "#scored": "598,170",
         "#rejected": "6,636",
         "#rate": "999",
+        "#rejected-rate": "10",
+        "#agreement": "95.51%",
         "#lag-total": "12",
         "#p50": "21.7 ms",
         "#p99": "89.7 ms",

@@ -15,6 +15,7 @@ from consumer.web.state import (
     ModelInUse,
     Partition,
     Proof,
+    Second,
     Sentinel,
     Shadow,
     State,
@@ -49,6 +50,7 @@ def sample_state(look: Look = "calm", at: float = NOW) -> State:
         at=at,
         ready=look not in ("failing", "empty"),
         rate={"empty": None, "stale": 0.0, "failing": 0.0, "busy": 141_382.4}.get(look, 998.6),
+        second=_second(sample_history(look, at)),
         workers=_workers(look, at),
         partitions=_partitions(look),
         lag={"failing": None, "empty": None, "busy": 18_204}.get(look, 12),
@@ -88,6 +90,13 @@ def sample_history(look: Look = "calm", at: float = NOW, seconds: int = 600) -> 
         p50=p50,
         p99=p99,
     )
+
+
+def _second(history: History) -> Second | None:
+    """The newest entry."""
+    if not history.at:
+        return None
+    return Second.model_validate({name: column[-1] for name, column in history.model_dump().items()})
 
 
 def _about(look: Look, at: float) -> About:
@@ -215,6 +224,7 @@ def _shadow(look: Look) -> Shadow:
     broken = look == "broken"
     return Shadow(
         running=not broken,
+        agreement=571_204 / 597_995,
         agreed=571_204,
         raised=14_801,
         lowered=11_990,
