@@ -121,7 +121,10 @@ def tab(browser: Browser, consumer: Consumer) -> Iterator[Tab]:
     """Its page, on which nothing may go wrong."""
     with watching(browser, consumer) as tab:
         yield tab
-        assert (tab.console, tab.failures) == ([], [])
+        # Of an answer that comes in pieces Chromium tells now and then that it was cut, though all was read.
+        streamed = (f"{consumer.address}page/send", "net::ERR_ABORTED")
+        failures = [failure for failure in tab.failures if failure != streamed]
+        assert (tab.console, failures) == ([], [])
         assert all(address.startswith(consumer.address) for address in tab.requests)
 
 
@@ -179,8 +182,8 @@ def test_an_event_sent_by_hand_is_followed_to_its_prediction_and_a_broken_one_to
 ) -> None:
     page = tab.page
     page.get_by_label("event_id").fill("by-hand-1")
-    page.get_by_role("button", name="Send", exact=True).click()
     published = page.locator("#send-steps .published")
+    page.get_by_role("button", name="Send", exact=True).click()
     expect(published.locator("pre")).to_contain_text('"event_id":"by-hand-1"')
     for step in ("received", "connected", "stored", "scored"):
         expect(page.locator(f"#send-steps .{step}")).to_be_visible()
@@ -192,6 +195,7 @@ def test_an_event_sent_by_hand_is_followed_to_its_prediction_and_a_broken_one_to
     expect(published.locator(".verdict")).to_contain_text("Rejected: truncated")
     sent = page.locator("#send-steps .stored code").inner_text()
     assert consumer.pipeline.rejected()[sent] == "truncated"
+    expect(page.locator("#send-steps .failed")).to_have_count(0)
     assert faults_found_by_axe(page) == ""
 
 
