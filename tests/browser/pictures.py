@@ -138,7 +138,7 @@ def take(browser: Browser, stage: Stage) -> None:
         with opened(browser, **looks) as tab:
             tab.open(stage.page)
             expect(tab.page.locator("#status")).to_have_text("Live", timeout=30_000)
-            expect(tab.page.locator("#p99")).to_contain_text("s")
+            expect(tab.page.locator("#p99")).to_contain_text("s", timeout=30_000)
             _save(tab.page, name, last)
     with opened(browser, WIDTH) as tab:
         tab.open(stage.folder / "proof" / "report.html")
