@@ -1,7 +1,7 @@
 """What the live page is told: the consumer at one moment, and its last minutes, as plain data.
 
-The page (static/) draws what stands here and computes nothing. docs/monitoring.md describes it for others
-who want to read it: `GET /page/state`.
+The page (static/) draws what stands here and computes nothing. docs/live-page.md#as-data describes it for
+others who want to read it: `GET /page/state`.
 """
 
 from typing import Final, Literal

@@ -3,7 +3,6 @@
 import { byId, keyed, make, say, show } from "./dom.js";
 import { count, NONE, score, signed, time } from "./format.js";
 
-const SHOWN = 8;
 const MEANINGS = {
   tombstone: "it has no value",
   too_large: "it, or its prediction, is too large",
@@ -82,7 +81,7 @@ function showPredictions(latest) {
   say("predictions-empty", latest === null ? OFF : "None yet.");
   show("prediction-list", predictions.length > 0);
   show("pause", predictions.length > 0);
-  keyed(byId("prediction-list"), predictions.slice(0, SHOWN), (one) => one.position, prediction);
+  keyed(byId("prediction-list"), predictions, (one) => one.position, prediction);
 }
 
 function prediction(one) {
