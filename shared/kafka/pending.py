@@ -65,7 +65,8 @@ class BatchFuture:
             FencedError: Another writer has taken over the transactional id.
             StalledError: No answer before the deadline.
         """
-        if not self._pending.wait(deadline.remaining):
+        # The client notes the answer a moment before it wakes who waits for it.
+        if not self._pending.wait(deadline.remaining) and not self._pending.done:
             raise StalledError(
                 f"No answer for {self.rows} records sent to topic {self.topic!r}/{self.partition}.",
                 hint="The broker may be overloaded or its replicas down; what is uncommitted is done again.",

@@ -55,6 +55,18 @@ def test_no_answer_before_the_deadline_is_a_stall() -> None:
     assert raised.value.exit_code == ExitCode.FENCED_OR_STALLED
 
 
+def test_an_answer_that_came_while_its_wait_ended_is_no_stall() -> None:
+    class Noted(Answer):
+        """The client has noted the answer, and not yet woken who waits for it."""
+
+        def wait(self, timeout: float) -> bool:
+            return timeout < 0
+
+    just_now = BatchFuture("out", 1, 3, Noted(42), print)
+    assert just_now.done
+    assert just_now.result(Deadline.after(0)) == 42
+
+
 @pytest.mark.parametrize(
     ("raised", "meant"),
     [(client.ProducerFencedError(), FencedError), (client.KafkaTimeoutError("expired"), BrokerTroubleError)],
