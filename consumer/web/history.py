@@ -11,6 +11,7 @@ from typing import Final, Literal, Protocol
 from consumer.operations import measures
 from consumer.operations.telemetry import WorkerSnapshot
 from consumer.settings import ConsumerSettings
+from consumer.web.commands import commands_of
 from consumer.web.settings import Page
 from consumer.web.state import PERIOD, About, History, Latency, Proof, Second, State, Swap
 from consumer.web.states import (
@@ -177,6 +178,7 @@ def _about(settings: ConsumerSettings) -> About:
         shows="events" if settings.shows is Page.EVENTS else "figures",
         masked=settings.mask_customers,
         send_form=settings.send_form,
+        commands=commands_of(settings),
     )
 
 

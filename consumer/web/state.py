@@ -227,6 +227,20 @@ class Second(Frozen):
     p99: float | None
 
 
+class Commands(Frozen):
+    """What to run in a terminal, with this consumer's topics and group where they are not the defaults.
+
+    Attributes:
+        send: Sends events that the model accepts.
+        prove: Proves what this consumer has answered.
+        show_letter: Shows a dead letter, when its position is added.
+    """
+
+    send: str
+    prove: str
+    show_letter: str
+
+
 class About(Frozen):
     """What does not change while the consumer runs.
 
@@ -243,6 +257,7 @@ class About(Frozen):
         shows: events or figures.
         masked: Whether customers' ids are masked.
         send_form: Whether the page may send an event.
+        commands: What to run in a terminal.
     """
 
     run: str
@@ -257,6 +272,7 @@ class About(Frozen):
     shows: Literal["events", "figures"]
     masked: bool
     send_form: bool
+    commands: Commands
 
 
 class State(Frozen):

@@ -192,6 +192,17 @@ def test_a_masked_page_holds_no_customer_and_a_page_of_figures_no_event(tab: Tab
     expect(page.locator(".look:visible")).to_have_count(0)
 
 
+def test_commands_are_those_that_the_page_is_told(tab: Tab, consumer: MadeUp) -> None:
+    told = sample_state("empty").about.commands
+    page = show(tab, consumer, "empty")
+    expect(page.locator("#no-events-command")).to_have_text(told.send)
+    expect(page.locator("#proof-command")).to_have_text(told.prove)
+    page = show(tab, consumer, "calm")
+    page.locator("[data-reason='out_of_range'] .look").click()
+    position = page.locator("#letter-title").inner_text()
+    expect(page.locator("#letter-command")).to_have_text(f"{told.show_letter} {position}")
+
+
 def test_the_content_of_an_event_is_text_and_nothing_else(tab: Tab, consumer: MadeUp) -> None:
     page = show(tab, consumer, "calm")
     page.locator("[data-reason='not_json'] .look").click()

@@ -9,6 +9,7 @@ from consumer.latest import Contributed, LatestEvents, LatestLetter, LatestPredi
 from consumer.operations.measures import EVENT_AGE
 from consumer.web.state import (
     About,
+    Commands,
     History,
     Latency,
     Ledger,
@@ -113,6 +114,11 @@ def _about(look: Look, at: float) -> About:
         shows="figures" if look == "figures" else "events",
         masked=look == "masked",
         send_form=look == "calm",
+        commands=Commands(
+            send="python -m producer --lesson --topic lesson",
+            prove="python -m batch prove --model FOLDER --report proof --group 'a team'",
+            show_letter="python -m consumer dead-letters show --dead-letter-topic rejects",
+        ),
     )
 
 

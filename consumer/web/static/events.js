@@ -151,7 +151,7 @@ function showLetter(letters, index) {
   say("letter-value", valueOf(letter));
   show("letter-cut", letter.cut);
   byId("letter-value").classList.toggle("without", letter.value === null);
-  say("letter-command", `python -m consumer dead-letters show ${letter.position}`);
+  say("letter-command", `${newest.about.commands.show_letter} ${letter.position}`);
   say("letter-place", letters.length > 1 ? `${index + 1} of the latest ${letters.length}` : "");
   for (const [id, there] of [["letter-newer", index > 0], ["letter-older", index < letters.length - 1]]) {
     show(id, letters.length > 1);

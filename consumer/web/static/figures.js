@@ -60,7 +60,7 @@ function showThroughput({ about, rate: now, second, ledger }) {
   say("rejected-rate", rate(second?.rejected));
   byId("rejected-rate").parentElement.classList.toggle("bad", second?.rejected > 0);
   show("no-events", ledger.read === 0);
-  say("no-events-command", `python -m producer --topic ${about.input_topic} --count 10000 --rate 200`);
+  say("no-events-command", about.commands.send);
 }
 
 function showLedger(ledger) {
@@ -147,12 +147,7 @@ function showSentinel(sentinel) {
 function showProof(proof, about) {
   show("proof-there", proof !== null);
   show("proof-empty", proof === null);
-  say("proof-command", [
-    "python -m batch prove --model FOLDER --report proof",
-    `--input-topic ${about.input_topic}`,
-    `--output-topic ${about.output_topic}`,
-    `--dead-letter-topic ${about.dead_letter_topic}`,
-  ].join(" "));
+  say("proof-command", about.commands.prove);
   if (proof === null) return;
   verdict("proof-verdict", proof.holds, proof.holds ? "Holds" : "Does not hold");
   say("proof-headline", proof.headline);
