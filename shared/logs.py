@@ -27,6 +27,9 @@ class LogSettings(BaseModel):
 
 # What the client's requests under way fail with when it is closed.
 _CLOSED: Final = "Cancelled"
+# A transaction's first records and its offsets travel together, and the broker verifies one of them at a time:
+# of the other it says this, and the client sends it again at once. What goes on failing is told by the commit.
+_VERIFIED_AGAIN: Final = "Unable to verify the partition has been added to the transaction"
 
 
 def set_up(style: LogFormat = "auto", level: str = "INFO", **fields: object) -> None:
@@ -106,7 +109,10 @@ class _Calm(logging.Filter):
         """Whether the record is none of the library's warnings and errors, or one not given of late."""
         if not record.name.startswith(self._library) or record.levelno < logging.WARNING:
             return True
-        if any(type(argument).__name__ == _CLOSED for argument in record.args or ()):
+        if any(
+            type(argument).__name__ == _CLOSED or _VERIFIED_AGAIN in str(argument)
+            for argument in record.args or ()
+        ):
             return False
         # The place in the code, as the text may name a partition or a time.
         place = record.pathname, record.lineno

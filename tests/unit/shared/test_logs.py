@@ -117,3 +117,15 @@ def test_what_a_closed_client_did_not_end_is_no_error(capsys: pytest.CaptureFixt
     said = capsys.readouterr().err
     assert "away" in said
     assert "Cancelled" not in said
+
+
+def test_a_batch_that_is_sent_again_as_the_broker_verified_the_offsets_first_is_no_warning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_up("human")
+    said_by_the_client = "Got error produce response on %s, retrying (%s attempts left): %s"
+    sender = logging.getLogger("kafka.producer.sender")
+    again = "NotEnoughReplicasError. Unable to verify the partition has been added to the transaction."
+    sender.warning(said_by_the_client, "p-0", "inf", again)
+    sender.warning(said_by_the_client, "p-0", "inf", "NotEnoughReplicasError")
+    assert capsys.readouterr().err.count("retrying") == 1
