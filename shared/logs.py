@@ -27,8 +27,8 @@ class LogSettings(BaseModel):
 
 # What the client's requests under way fail with when it is closed.
 _CLOSED: Final = "Cancelled"
-# A transaction's first records and its offsets travel together, and the broker verifies one of them at a time:
-# of the other it says this, and the client sends it again at once. What goes on failing is told by the commit.
+# A transaction's records and its offsets travel together, and the broker verifies one of them at a time: of
+# the other it says this, and the client sends it again at once. What goes on failing is told by the commit.
 _VERIFIED_AGAIN: Final = "Unable to verify the partition has been added to the transaction"
 
 
