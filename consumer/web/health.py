@@ -13,9 +13,9 @@ from shared.metrics import exposition, merge
 #: Gives what each worker says of itself.
 Snapshots: TypeAlias = Callable[[], Sequence[WorkerSnapshot]]
 
-# A worker that has said nothing for so many seconds is not ready; when all have said nothing for more, the
-# process is not alive.
-_SILENT: Final = 5.0
+#: A worker that has said nothing for so many seconds is not ready.
+SILENT: Final = 5.0
+# When all have said nothing for so many, the process is not alive.
 _DEAD: Final = 60.0
 _JSON: Final = "application/json"
 
@@ -62,14 +62,18 @@ def live(question: Question) -> Answer:
 
 def ready(question: Question) -> Answer:
     """Whether every worker is at work; if not, why."""
-    found = {}
-    for worker in question.workers:
-        reasons = list(worker["unready"])
-        if question.now - worker["at"] > _SILENT:
-            reasons.append(_silent(worker, question.now))
-        if reasons:
-            found[worker["worker"]] = reasons
-    return _health(question, "ready", found)
+    reasons = {worker["worker"]: unready(worker, question.now) for worker in question.workers}
+    return _health(question, "ready", {worker: why for worker, why in reasons.items() if why})
+
+
+def unready(worker: WorkerSnapshot, now: float) -> list[str]:
+    """Why a worker is not ready; empty when it is.
+
+    Args:
+        worker: What it says of itself.
+        now: The time on the monotonic clock.
+    """
+    return worker["unready"] + ([_silent(worker, now)] if now - worker["at"] > SILENT else [])
 
 
 def _silent(worker: WorkerSnapshot, now: float) -> str:

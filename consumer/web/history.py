@@ -15,6 +15,7 @@ from consumer.web.commands import commands_of
 from consumer.web.settings import Page
 from consumer.web.state import PERIOD, About, History, Latency, Proof, Second, State, Swap
 from consumer.web.states import (
+    LATE,
     lag_of,
     latest_of,
     ledger_of,
@@ -25,6 +26,7 @@ from consumer.web.states import (
     workers_of,
 )
 from shared.metrics import Snapshot, buckets, merge, numbers, quantile
+from shared.schema import MEANINGS
 from shared.version import tandem_version
 
 #: How many seconds a History holds, and the latencies of a State.
@@ -32,8 +34,6 @@ KEPT_SECONDS: Final = 600
 LATENCY_SECONDS: Final = 60.0
 # Over how many seconds the rate of a State is taken.
 _RATE_SECONDS: Final = 5.0
-# Of a worker that has said nothing for so many seconds it is not known what it does now.
-_LATE: Final = 2.5 * PERIOD
 _MOST_SWAPS: Final = 20
 
 
@@ -84,7 +84,7 @@ class Watch:
             for snapshot in snapshots:
                 self._flows.setdefault(snapshot["worker"], _Flow()).put(snapshot)
             self._swaps.look(at, snapshots, merged)
-            self._seconds.append(self._second(at, now, lag_of(snapshots)))
+            self._seconds.append(self._second(at, now, lag_of(snapshots, now)))
             self._state = self._state_of(at, now, snapshots, merged, proof)
             return self._state
 
@@ -179,6 +179,7 @@ def _about(settings: ConsumerSettings) -> About:
         masked=settings.mask_customers,
         send_form=settings.send_form,
         commands=commands_of(settings),
+        reasons={reason.value: meaning for reason, meaning in MEANINGS.items()},
     )
 
 
@@ -233,7 +234,7 @@ class _Flow:
 
     def late(self, now: float) -> bool:
         """Whether it has said nothing for so long that its last seconds are not known."""
-        return not self._reports or now - self._reports[-1].at > _LATE
+        return not self._reports or now - self._reports[-1].at > LATE
 
     def over(self, seconds: float) -> _Passed | None:
         """What it did in about the last seconds before its last report; None while it has reported once."""

@@ -6,11 +6,12 @@ from typing import Final
 from consumer.latest import LatestEvents, joined
 from consumer.operations import measures
 from consumer.operations.telemetry import WorkerSnapshot
-from consumer.web.state import Ledger, ModelInUse, Partition, Sentinel, Shadow, Worker
+from consumer.web.health import unready
+from consumer.web.state import PERIOD, Ledger, ModelInUse, Partition, Sentinel, Shadow, Worker
 from shared.metrics import Family, Snapshot, numbers
 
-#: A worker that has said nothing for so many seconds is not ready.
-SILENT: Final = 5.0
+#: Of a worker that has said nothing for so many seconds it is not known what it does now.
+LATE: Final = 2.5 * PERIOD
 
 
 def workers_of(snapshots: Sequence[WorkerSnapshot], now: float) -> list[Worker]:
@@ -20,28 +21,36 @@ def workers_of(snapshots: Sequence[WorkerSnapshot], now: float) -> list[Worker]:
         snapshots: What each says of itself.
         now: The time on the monotonic clock.
     """
-    return [_worker(snapshot, max(0.0, now - snapshot["at"])) for snapshot in snapshots]
+    return [_worker(snapshot, now) for snapshot in snapshots]
 
 
-def _worker(snapshot: WorkerSnapshot, silent: float) -> Worker:
-    why = list(snapshot["unready"])
-    if silent > SILENT:
-        why.append(f"it has said nothing for {silent:.0f} s")
+def _worker(snapshot: WorkerSnapshot, now: float) -> Worker:
+    why = unready(snapshot, now)
     return Worker(
         number=snapshot["worker"],
         pid=snapshot["pid"] or None,
         ready=not why,
         why=why,
-        silent=round(silent, 1),
+        silent=round(max(0.0, now - snapshot["at"]), 1),
         started=snapshot["started"] or None,
         partitions=_total(snapshot["metrics"], measures.ASSIGNED),
     )
 
 
-def lag_of(snapshots: Sequence[WorkerSnapshot]) -> int | None:
-    """Offsets that all assigned partitions are behind; None when one's are not known, or none is assigned."""
+def lag_of(snapshots: Sequence[WorkerSnapshot], now: float) -> int | None:
+    """Offsets that all assigned partitions are behind; None when one's are not known, or none is assigned.
+
+    They are not known, either, while a worker is between two processes, or says nothing: its partitions fill
+    up meanwhile, and nobody counts.
+
+    Args:
+        snapshots: What each worker says of itself.
+        now: The time on the monotonic clock.
+    """
     assigned = lag = 0
     for snapshot in snapshots:
+        if not snapshot["pid"] or now - snapshot["at"] > LATE:
+            return None
         partitions = _total(snapshot["metrics"], measures.ASSIGNED)
         known = numbers(snapshot["metrics"], measures.LAG)
         if len(known) < partitions:

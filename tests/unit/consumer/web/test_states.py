@@ -1,15 +1,17 @@
 """What workers say of themselves, as the parts of a State."""
 
 import json
+import time
 
 import pytest
 
 from consumer.operations import measures
 from consumer.operations.telemetry import Telemetry, WorkerSnapshot
 from consumer.scoring import StreamScorer
+from consumer.web.health import SILENT
 from consumer.web.state import Ledger, ModelInUse, Partition, Sentinel, Shadow
 from consumer.web.states import (
-    SILENT,
+    lag_of,
     latest_of,
     ledger_of,
     models_of,
@@ -80,6 +82,28 @@ def test_partitions_are_told_by_number_and_a_lag_that_is_not_known_is_none() -> 
         Partition(partition=3, position=7, lag=None, read=0),
         Partition(partition=10, position=112, lag=3, read=12),
     ]
+
+
+def test_the_lag_is_that_of_all_workers() -> None:
+    snapshots = [at_work(0, 1).snapshot(), at_work(1, 10).snapshot()]
+    assert lag_of(snapshots, snapshots[1]["at"]) == 6
+
+
+def test_the_lag_is_not_known_while_a_worker_is_between_two_processes() -> None:
+    gathered = Gathered([0, 1])
+    assert lag_of(gathered(), time.monotonic()) is None
+    for worker in (0, 1):
+        gathered.put(at_work(worker, worker).snapshot())
+    assert lag_of(gathered(), time.monotonic()) == 6
+    # What is written to its partitions from now on is read by nobody, and counted by nobody.
+    gathered.ended(1, "its process ended with exit code -9")
+    assert lag_of(gathered(), time.monotonic()) is None
+
+
+def test_the_lag_is_not_known_while_a_worker_says_nothing() -> None:
+    one, silent = at_work(0, 1).snapshot(), at_work(1, 10).snapshot()
+    assert lag_of([one, {**silent, "at": one["at"] - 2}], one["at"]) == 6
+    assert lag_of([one, {**silent, "at": one["at"] - 3}], one["at"]) is None
 
 
 def test_the_models_in_use_are_told_the_champion_first() -> None:
