@@ -1,8 +1,9 @@
-"""Shows a few of the events that a worker answered: kept on the loop's thread, told when somebody looks.
+"""Shows a few of the events that a worker answered: kept on the loop's thread, formed on one of its own.
 
-Whoever asks for a snapshot pays for what costs more than keeping them: why an event has its score, and what
-of it can be printed. That takes at most one part in a hundred of the time, however slow the model is to
-explain itself. What is shown stays the same until there is something new.
+Why an event has its score, and what of it can be printed, costs more than keeping it. That takes at most one
+part in a hundred of the time, however slow the model is to explain itself, and nobody waits for it: whoever
+asks for a snapshot, for health among others, is given what was formed last. What is shown stays the same
+until there is something new.
 """
 
 import codecs
@@ -12,8 +13,9 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
@@ -47,10 +49,12 @@ MOST_INPUTS: Final = 3
 _MOST_SHORT: Final = 80
 _MOST_DETAIL: Final = 400
 # Seconds from one forming to the next, a little less than from one snapshot to the next; how many times as
-# long as it took it rests; and seconds that it rests when it failed.
+# long as it took it rests; seconds that it rests when it failed, and for which no second fault is told of.
 _PAUSE: Final = 0.9
 _REST_TIMES: Final = 99
 _FAILED_PAUSE: Final = 60.0
+# Seconds to wait for what is being formed at the end; what takes longer is left behind with its thread.
+_PATIENCE: Final = 1.0
 _MISSING: Final = "missing"
 _NUMBERS_EXACT_TO: Final = 2.0**53
 # What is said of a rejection where nothing of the event may be.
@@ -77,11 +81,11 @@ class ShowTelemetry(Protocol):
     """What shows the latest events (consumer/operations/telemetry.py)."""
 
     def show(self, latest: Callable[[], LatestEvents | None]) -> None:
-        """Shows the latest events from now on, asked for on any thread."""
+        """Shows the latest events from now on, asked for on any thread, which waits for them."""
 
 
 class Showing(PassingOn):
-    """Passes on what the loop tells, and shows the latest events of what is committed.
+    """Passes on what the loop tells, and shows the latest of what is committed; leave it through `with`.
 
     Args:
         telemetry: Who is told besides.
@@ -95,59 +99,89 @@ class Showing(PassingOn):
         super().__init__(telemetry)
         self._clock = clock
         self._teller = _Teller(masked=masked)
-        # Guards what the loop's thread keeps, and what is formed of it; never both at once for long.
-        self._lock, self._forming = threading.Lock(), threading.Lock()
+        # Guards what is kept until it is formed.
+        self._lock = threading.Lock()
         self._answers: list[Answer] = []
         self._letters: dict[Reason, list[Letter]] = {}
-        self._shown_predictions: list[LatestPrediction] = []
-        self._shown_letters: dict[Reason, list[LatestLetter]] = {}
-        self._rests_until = -math.inf
+        self._silent_until = -math.inf
+        # What is formed: the letters by their reason, and all as it is handed over, replaced as a whole.
+        self._formed_letters: dict[Reason, list[LatestLetter]] = {}
+        self._latest = LatestEvents(predictions=[], letters=[])
+        self._kept, self._ending = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="latest-events", daemon=True)
 
     def committed(self, batch: Sequence[Scored], polled_at: float) -> None:
-        """Keeps a few events of a batch that is committed."""
+        """Keeps a few events of a batch that is committed; whatever fails here harms no prediction."""
         super().committed(batch, polled_at)
+        try:
+            self._keep(batch)
+        except Exception:
+            now = self._clock()
+            if now >= self._silent_until:
+                self._silent_until = now + _FAILED_PAUSE
+                logger.exception("The page is not shown the events of a batch; predictions are not affected")
+
+    def _keep(self, batch: Sequence[Scored]) -> None:
         now = time.time_ns() // 1_000_000
         answers, letters = newest(batch, now), refused(batch, now)
+        if not answers and not letters:
+            return
         with self._lock:
             self._answers = [*answers, *self._answers][:MOST_PREDICTIONS]
             for reason, some in letters.items():
                 self._letters[reason] = [*some, *self._letters.get(reason, ())][:MOST_LETTERS]
+        self._kept.set()
 
     def latest(self) -> LatestEvents:
-        """The latest events, as they were when they were formed last."""
-        with self._forming:
-            if self._clock() >= self._rests_until:
-                self._form_in_time()
-            letters = [letter for some in self._shown_letters.values() for letter in some]
-            letters.sort(key=lambda letter: letter["committed"], reverse=True)
-            return LatestEvents(predictions=list(self._shown_predictions), letters=letters)
+        """The latest events, as they were formed last; it is not to be changed."""
+        return self._latest
 
-    def _form_in_time(self) -> None:
-        """Forms what is new, and rests; whatever fails here harms neither a snapshot nor the predictions."""
+    # --- forming, on a thread of its own ------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._kept.set()
+        self._thread.join(_PATIENCE)
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            self._kept.wait()
+            self._kept.clear()
+            if not self._ending.is_set():
+                self._ending.wait(self.form())
+
+    def form(self) -> float:
+        """Forms what is new; whatever fails here harms neither a snapshot nor the predictions.
+
+        Returns:
+            For how many seconds nothing more is to be formed.
+        """
         began = time.thread_time()
         try:
-            if not self._form():
-                return
-        except Exception:
+            self._form()
+        except BaseException:  # a panic in a library's Rust is no Exception
             logger.exception("The page could not be given the latest events; predictions are not affected")
-            self._rests_until = self._clock() + _FAILED_PAUSE
-        else:
-            rest = _REST_TIMES * (time.thread_time() - began)
-            self._rests_until = self._clock() + max(_PAUSE, rest)
+            return _FAILED_PAUSE
+        return max(_PAUSE, _REST_TIMES * (time.thread_time() - began))
 
-    def _form(self) -> bool:
-        """Forms what is new since the last time; whether there is something."""
+    def _form(self) -> None:
         with self._lock:
             # What is formed is let go of: a row holds all of its batch's.
             answers, self._answers = self._answers, []
             letters, self._letters = self._letters, {}
+        predictions = self._latest["predictions"]
         if answers:
-            told = self._teller.predictions(answers)
-            self._shown_predictions = [*told, *self._shown_predictions][:MOST_PREDICTIONS]
+            predictions = [*self._teller.predictions(answers), *predictions][:MOST_PREDICTIONS]
         for reason, some in letters.items():
             new = [self._teller.letter(letter) for letter in some]
-            self._shown_letters[reason] = [*new, *self._shown_letters.get(reason, ())][:MOST_LETTERS]
-        return bool(answers or letters)
+            self._formed_letters[reason] = [*new, *self._formed_letters.get(reason, ())][:MOST_LETTERS]
+        shown = [letter for some in self._formed_letters.values() for letter in some]
+        shown.sort(key=lambda letter: letter["committed"], reverse=True)
+        self._latest = LatestEvents(predictions=predictions, letters=shown)
 
 
 class _Teller:
@@ -282,8 +316,9 @@ def _beginning(letter: Letter) -> str:
     return visible(decoder.decode(letter.value or b"", final=letter.size <= MOST_BYTES))
 
 
-def showing(settings: ConsumerSettings, shown: ShowTelemetry, telemetry: Telemetry) -> Telemetry:
-    """Who the loop is to tell how it goes; where the page shows events, the latest are shown from then on.
+@contextmanager
+def showing(settings: ConsumerSettings, shown: ShowTelemetry, telemetry: Telemetry) -> Iterator[Telemetry]:
+    """Who the loop is to tell how it goes; where the page shows events, the latest are until the block ends.
 
     Args:
         settings: What the page shows, and whether masked.
@@ -291,7 +326,8 @@ def showing(settings: ConsumerSettings, shown: ShowTelemetry, telemetry: Telemet
         telemetry: Who is told in any case.
     """
     if settings.shows is not Page.EVENTS:
-        return telemetry
-    latest = Showing(telemetry, masked=settings.mask_customers)
-    shown.show(latest.latest)
-    return latest
+        yield telemetry
+        return
+    with Showing(telemetry, masked=settings.mask_customers) as latest:
+        shown.show(latest.latest)
+        yield latest

@@ -107,7 +107,8 @@ def _connect(
     exactly_once = settings.guarantee is Guarantee.EXACTLY_ONCE
     challenger = load_shadow(settings)
     # The first to come, and the last to go: what it still has to do holds up nobody else.
-    listening = showing(settings, telemetry, stack.enter_context(scoring_again(settings, telemetry)))
+    again = stack.enter_context(scoring_again(settings, telemetry))
+    listening = stack.enter_context(showing(settings, telemetry, again))
     # One deadline for all, from the first to close on.
     leaving = cache(lambda: Deadline.after(min(_LEAVE_SECONDS, settings.shutdown_timeout)))
     reader = Reader(settings, settings.input_topic, group=settings.group, instance=instance)

@@ -254,7 +254,11 @@ class Telemetry:
     # What is shown of single events.
 
     def show(self, latest: Callable[[], LatestEvents | None]) -> None:
-        """Shows the latest events from now on, as they are told when a snapshot is taken, on any thread."""
+        """Shows the latest events from now on.
+
+        Args:
+            latest: Hands them over when a snapshot is taken, at once, on any thread: health waits for it.
+        """
         self._latest = latest
 
     # What the probe and the watchdog tell.

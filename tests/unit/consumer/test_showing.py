@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from consumer.picked import Letter, Place
 from consumer.scoring import Scored, StreamScorer
 from consumer.settings import ConsumerSettings
 from consumer.showing import Showing, showing
+from shared.deadline import Deadline
 from shared.frame import Frame
 from shared.kafka.columns import RecordColumns
 from shared.models.base import Contributions, Floats, Scorer
@@ -85,12 +86,13 @@ class Worker:
         self.showing.committed(self.scorer.score(batch, now=1), polled_at=1.0)
 
     def answer(self, *values: bytes | None, offset: int = 0) -> LatestEvents:
-        """Commits events of partition 0 and looks a second later."""
+        """Commits events of partition 0 and looks."""
         self.commit(lesson_columns(0, offset, *values))
         return self.look()
 
     def look(self) -> LatestEvents:
-        self.clock.now += 1
+        """What is shown when all is formed."""
+        self.showing.form()
         return self.showing.latest()
 
 
@@ -334,9 +336,29 @@ def test_masked_no_dead_letter_tells_anything_of_its_event(
 # --- when it is formed ----------------------------------------------------------------------------
 
 
-def test_what_is_shown_is_formed_at_most_once_a_second_and_only_of_what_is_new(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = Deadline.after(10)
+    while not condition():
+        assert not deadline.passed
+        deadline.pause(0.005)
+
+
+class Held:
+    """An explanation that takes until it is let go of; entered, models explain themselves so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.goes_on = threading.Event(), threading.Event()
+        explain = Predictor.explain_frame
+
+        def held(predictor: Predictor, frame: Frame) -> Contributions:
+            self.begun.set()
+            assert self.goes_on.wait(10)
+            return explain(predictor, frame)
+
+        monkeypatch.setattr(Predictor, "explain_frame", held)
+
+
+def test_only_what_is_new_is_formed_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     explained: list[int] = []
     explain = Predictor.explain_frame
 
@@ -348,10 +370,9 @@ def test_what_is_shown_is_formed_at_most_once_a_second_and_only_of_what_is_new(
     monkeypatch.setattr("consumer.showing.time.thread_time", lambda: 0.0)
     worker = Worker()
     worker.commit(lesson_columns(0, 0, event(1), event(2)))
-    worker.look()
+    assert worker.showing.form() == 0.9
     for offset in range(2, 5):
         worker.commit(lesson_columns(0, offset, event(offset)))
-        worker.clock.now += 0.2
         assert offsets(worker.showing.latest()) == ["0/1", "0/0"]
     assert offsets(worker.look()) == ["0/4", "0/3", "0/2", "0/1", "0/0"]
     for _ in range(3):
@@ -370,10 +391,47 @@ def test_a_model_that_takes_long_to_explain_has_a_hundredth_of_the_time(
 
     monkeypatch.setattr(Predictor, "explain_frame", slow)
     worker = Worker()
-    assert offsets(worker.answer(event(1))) == ["0/0"]
-    assert offsets(worker.answer(event(1), offset=1)) == ["0/0"]
-    worker.clock.now += 60
-    assert offsets(worker.look()) == ["0/1", "0/0"]
+    worker.commit(lesson_columns(0, 0, event(1)))
+    assert worker.showing.form() >= 99 * 0.02
+
+
+def test_what_is_committed_is_formed_by_itself_and_then_there_is_a_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = Worker()
+    form, formed = worker.showing.form, []
+
+    def forming() -> float:
+        formed.append(time.monotonic())
+        form()
+        return 0.1 if len(formed) == 1 else 60.0
+
+    monkeypatch.setattr(worker.showing, "form", forming)
+    with worker.showing:
+        worker.commit(lesson_columns(0, 0, event(1)))
+        wait_for(lambda: bool(formed))
+        worker.commit(lesson_columns(0, 1, event(1)))
+        wait_for(lambda: len(formed) == 2)
+    assert formed[1] - formed[0] >= 0.1
+    assert offsets(worker.showing.latest()) == ["0/1", "0/0"]
+    assert "latest-events" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_nobody_waits_for_a_model_that_takes_long_to_explain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumer.showing._PAUSE", 0.0)
+    monkeypatch.setattr("consumer.showing._PATIENCE", 0.01)
+    held, worker, telemetry = Held(monkeypatch), Worker(), Telemetry()
+    telemetry.show(worker.showing.latest)
+    with worker.showing:
+        worker.commit(lesson_columns(0, 0, event(1)))
+        assert held.begun.wait(10)
+        worker.commit(lesson_columns(0, 1, event(2)))
+        assert telemetry.snapshot()["latest"] == {"predictions": [], "letters": []}
+    # The block has ended before the explanation: what it comes to is nobody's.
+    assert "latest-events" in [thread.name for thread in threading.enumerate()]
+    held.goes_on.set()
+    wait_for(lambda: bool(worker.showing.latest()["predictions"]))
+    assert offsets(worker.showing.latest()) == ["0/0"]
 
 
 def test_what_fails_there_harms_no_snapshot_and_is_said(
@@ -383,27 +441,53 @@ def test_what_fails_there_harms_no_snapshot_and_is_said(
     worker.answer(event(1))
     with monkeypatch.context() as patch:
         patch.setattr("consumer.showing.Contributed", None)
-        assert offsets(worker.answer(event(2), offset=1)) == ["0/0"]
+        worker.commit(lesson_columns(0, 1, event(2)))
+        assert worker.showing.form() == 60
+        assert offsets(worker.showing.latest()) == ["0/0"]
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
         "The page could not be given the latest events; predictions are not affected"
     ]
-    worker.clock.now += 60
     assert offsets(worker.answer(event(3), offset=2)) == ["0/2", "0/0"]
 
 
-def test_events_are_committed_while_others_look() -> None:
+@pytest.mark.parametrize("picking", ["newest", "refused"])
+def test_a_fault_in_picking_ends_no_consumer_and_is_said_once_a_minute(
+    picking: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(_: Sequence[Scored], committed: int) -> None:
+        raise IndexError(committed)
+
     worker = Worker()
-    worker.clock.now = 0.0
+    with monkeypatch.context() as patch:
+        patch.setattr(f"consumer.showing.{picking}", failing)
+        for offset in range(3):
+            worker.clock.now += 59.0 if offset == 2 else 0.5
+            worker.commit(lesson_columns(0, offset, event(1)))
+        assert len(caplog.records) == 1
+        worker.clock.now += 1.0
+        worker.commit(lesson_columns(0, 3, event(1)))
+    assert [record.message for record in caplog.records] == [
+        "The page is not shown the events of a batch; predictions are not affected"
+    ] * 2
+    assert worker.told.committed_events == [1] * 4
+    assert offsets(worker.answer(event(3), offset=4)) == ["0/4"]
+
+
+def test_events_are_committed_while_others_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker()
     looking, seen = threading.Event(), []
 
     def look() -> None:
         while not looking.is_set():
-            seen.append(json.dumps(worker.look()))
+            seen.append(json.dumps(worker.showing.latest()))
 
+    monkeypatch.setattr("consumer.showing._PAUSE", 0.0)
+    monkeypatch.setattr("consumer.showing._REST_TIMES", 0)
     thread = threading.Thread(target=look)
     thread.start()
-    for offset in range(0, 600, 3):
-        worker.commit(lesson_columns(0, offset, event(1), b"junk", event(2)))
+    with worker.showing:
+        for offset in range(0, 600, 3):
+            worker.commit(lesson_columns(0, offset, event(1), b"junk", event(2)))
     looking.set()
     thread.join()
     latest = worker.look()
@@ -422,16 +506,18 @@ def settings(*arguments: str) -> ConsumerSettings:
 @pytest.mark.parametrize("arguments", [["--page", "figures"], ["--http-host", "0.0.0.0"], ["--no-http"]])  # noqa: S104 - nothing listens
 def test_where_the_page_shows_no_events_none_are_kept(arguments: list[str]) -> None:
     telemetry, told = Telemetry(), Told()
-    assert showing(settings(*arguments), telemetry, told) is told
+    with showing(settings(*arguments), telemetry, told) as listening:
+        assert listening is told
     assert telemetry.snapshot()["latest"] is None
 
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_where_it_shows_them_a_snapshot_has_them_and_all_is_passed_on(masked: bool) -> None:
     telemetry, told = Telemetry(), Told()
-    listening = showing(settings(*["--mask-customers"] * masked), telemetry, told)
     worker = Worker()
-    listening.committed(worker.scorer.score([lesson_columns(0, 0, event(41))], now=1), polled_at=1.0)
+    with showing(settings(*["--mask-customers"] * masked), telemetry, told) as listening:
+        listening.committed(worker.scorer.score([lesson_columns(0, 0, event(41))], now=1), polled_at=1.0)
+        wait_for(lambda: '"customer"' in json.dumps(telemetry.snapshot()["latest"]))
     assert told.committed_events == [1]
     sent = json.loads(json.dumps(telemetry.snapshot()))["latest"]
     assert [shown["customer"] == "41" for shown in sent["predictions"]] == [not masked]
