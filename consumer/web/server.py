@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from consumer.settings import ConsumerSettings
@@ -106,7 +106,9 @@ class _Server(threading.Thread):
         """Ends the server, and at once what it streams to open pages."""
         self._server.should_exit = True
         if self._live is not None:
-            self._loop.call_soon_threadsafe(self._live.close)
+            # A loop that failed is closed, and its fault was told of.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._live.close)
         self.join(_PATIENCE)
 
 
