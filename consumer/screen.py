@@ -32,6 +32,8 @@ _NAMES: Final = 14
 _FOR_THE_LOG: Final = 4
 _CHUNK: Final = 1 << 16
 _MOST_REASONS: Final = 4
+# Seconds for the last figures to be drawn.
+_PATIENCE: Final = 3.0
 
 
 def lines_of(state: State, address: str | None = None) -> list[Line]:
@@ -182,10 +184,8 @@ class Screen:
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
-        self._thread.join()
-        self._live.stop()
-        with self._enduring():
-            self._console.print(_Figures(figures_of(self._closing())), soft_wrap=True)
+        # A terminal that stands still (Ctrl-S) takes nothing: the end does not wait for it.
+        self._thread.join(_PATIENCE)
 
     def _closing(self) -> State:
         """The state at the end; of processes that are gone by then, what they had is told as it was."""
@@ -207,6 +207,10 @@ class Screen:
                 figures = _Figures(lines_of(self._seen, self._address), self._console)
                 self._live.update(figures, refresh=True)
                 self._ending.wait(self._period)
+        self._ending.wait()
+        with self._enduring():
+            self._live.stop()
+            self._console.print(_Figures(figures_of(self._closing())), soft_wrap=True)
 
     @contextmanager
     def _enduring(self) -> Iterator[None]:

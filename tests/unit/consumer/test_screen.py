@@ -160,6 +160,34 @@ def test_what_workers_had_that_are_gone_by_the_end_is_told_as_it_was() -> None:
     assert any(line.endswith("0 read = 0 scored + 0 rejected: it balances") for line in closing)
 
 
+def test_a_terminal_that_stands_still_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumer.screen._PATIENCE", 0.01)
+    where, end = console()
+    stands, writing, goes_on = threading.Event(), threading.Event(), threading.Event()
+    write = end.write
+
+    def slow(text: str) -> int:
+        if stands.is_set():
+            writing.set()
+            assert goes_on.wait(10)
+        return write(text)
+
+    monkeypatch.setattr(end, "write", slow)
+    for before in (True, False):
+        # While figures are drawn, and at the very end.
+        with Screen(where, sample_state, sample_state, period=0.01 if before else 60):
+            wait_for(end, "12 over 6 partitions")
+            stands.set()
+            assert not before or writing.wait(10)
+        assert "screen" in [thread.name for thread in threading.enumerate()]
+        goes_on.set()
+        for thread in threading.enumerate():
+            if thread.name == "screen":
+                thread.join(10)
+        for event in (stands, writing, goes_on):
+            event.clear()
+
+
 def test_figures_that_cannot_be_had_stop_nothing(caplog: pytest.LogCaptureFixture) -> None:
     def failing() -> State:
         raise ZeroDivisionError
@@ -227,4 +255,5 @@ def test_where_a_page_looks_at_the_consumer_the_screen_shows_what_it_saw(
             assert not deadline.passed, looks
             deadline.pause(0.01)
     assert ("live page" in end.text) is (who == "http")
-    assert looks.count("screen") <= 1 or who == "screen"
+    # Its first look and its last.
+    assert looks.count("screen") <= 2 or who == "screen"
