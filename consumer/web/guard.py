@@ -37,6 +37,7 @@ _HEADERS: Final = {
     "Server": "tandem",
     "X-Content-Type-Options": "nosniff",
 }
+_USUAL_PORTS: Final = {"http": 80, "https": 443}
 _UNKNOWN_VERSION: Final = "Ask with HTTP/1.1."
 _FOREIGN_NAME: Final = (
     "The page is not served under this name, lest another site reads it through your browser. Open it by its"
@@ -78,7 +79,7 @@ class Guard:
         self._app = app
         self._has_page = has_page
         url = urlsplit(page_url or "")
-        self._origin = f"{url.scheme}://{url.netloc}".lower() if page_url else None
+        self._origin = origin_of(page_url) if page_url else None
         self._names = {name.lower() for name in (url.hostname, socket.gethostname()) if name}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,6 +125,19 @@ class Guard:
             raise _RefusedError(HTTPStatus.FORBIDDEN, _FOREIGN_SITE)
         if headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, _NOT_JSON)
+
+
+def origin_of(url: str) -> str:
+    """What a browser sends as the origin of a page: scheme and host, and the port where it is no usual one.
+
+    Args:
+        url: The page's address, as `HttpSettings` has checked it.
+    """
+    parts = urlsplit(url)
+    name = parts.hostname or ""
+    host = f"[{name}]" if ":" in name else name
+    usual = parts.port in (None, _USUAL_PORTS.get(parts.scheme))
+    return f"{parts.scheme}://{host}" if usual else f"{parts.scheme}://{host}:{parts.port}"
 
 
 def takes_html(headers: Headers) -> bool:

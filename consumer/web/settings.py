@@ -51,10 +51,20 @@ class HttpSettings(BaseModel):
     @field_validator("page_url")
     @classmethod
     def _a_page(cls, url: str | None) -> str | None:
-        if url is not None:
+        if url is None:
+            return url
+        try:
             parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("must begin with http:// or https:// and name a host")
+            port = parts.port
+        except ValueError:
+            # What Python says of it quotes it, and it may hold a password.
+            raise ValueError("must name a host, and a port only from 1 to 65535") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must begin with http:// or https:// and name a host")
+        if parts.username is not None:
+            raise ValueError("must hold no user and no password: it is shown in the log and on the terminal")
+        if port == 0:
+            raise ValueError("must name a port from 1 to 65535, or none")
         return url
 
     @model_validator(mode="after")

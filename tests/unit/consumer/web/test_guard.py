@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from consumer.web.guard import origin_of
 from consumer.web.server import serving
 from tests.support.http_port import BROWSER, ask, say, settings
 
@@ -134,6 +135,20 @@ def test_what_another_site_sends_is_refused_with_what_to_do(form: int, headers: 
 def test_what_a_form_of_any_site_could_send_is_refused(form: int, kind: str) -> None:
     status, told = send(form, b"{}", Content_Type=kind)
     assert (status, "application/json" in told) == (415, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Tandem.Example:443/live/", "https://tandem.example"),
+        ("HTTP://tandem.example:80", "http://tandem.example"),
+        ("https://tandem.example:80/", "https://tandem.example:80"),
+        ("https://tandem.example:8443/", "https://tandem.example:8443"),
+        ("https://[2001:DB8::1]:443/", "https://[2001:db8::1]"),
+    ],
+)
+def test_a_browsers_origin_has_no_port_that_its_scheme_implies(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
 
 
 def test_a_foreign_name_may_not_send(form: int) -> None:

@@ -85,6 +85,44 @@ def test_the_port_is_free_again_afterwards_and_its_thread_is_gone() -> None:
         assert again == port
 
 
+def test_a_server_that_failed_is_said_and_fails_nobody_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def failing(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("consumer.web.server._Server._serve", failing)
+    with serving(settings("--http-port", "0"), list):
+        for thread in threading.enumerate():
+            if thread.name == "http":
+                thread.join(10)
+    assert [record.message for record in caplog.records] == [
+        "Health, metrics and the live page are no longer served"
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("tandem.example", "ftp://tandem.example/", "https://", "https://[::1/", "https://:443/"),
+        *(
+            "https://x:99999/",
+            "https://x:0/",
+            "https://ada:hunter2@x/",
+            "https://ada:hunter2@x:99999/",
+            "https://ada@x/",
+        ),
+    ],
+)
+def test_a_page_url_that_no_browser_opens_is_refused_and_no_password_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        settings("--page-url", url)
+    said = str(raised.value)
+    assert "--page-url" in said
+    assert "must" in said
+    assert "hunter2" not in said
+
+
 def test_what_the_server_itself_has_to_say_is_left_out_of_the_log(
     port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
