@@ -7,6 +7,7 @@ tests/laws says that they accept and reject the same rows for the same reason.
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -58,6 +59,26 @@ class Reason(StrEnum):
     UNKNOWN_CATEGORY = "unknown_category"
     UNKNOWN_FIELD = "unknown_field"
     MODEL_ERROR = "model_error"
+
+
+#: What is wrong with such an event, in words that hold for each and quote none of it.
+MEANINGS: Final[Mapping[Reason, str]] = {
+    Reason.TOMBSTONE: "the event has no value",
+    Reason.TOO_LARGE: "it, or its prediction, is too large",
+    Reason.INVALID_UTF8: "its bytes are not UTF-8",
+    Reason.TRUNCATED: "the JSON ends too soon",
+    Reason.TOO_DEEP: "it is nested too deeply to be read",
+    Reason.NOT_JSON: "it is not JSON",
+    Reason.NOT_OBJECT: "it is JSON, but not an object",
+    Reason.RAGGED_ROW: "a row of a file has more or fewer fields than its header",
+    Reason.MISSING_FIELD: "a required field is missing or null",
+    Reason.WRONG_TYPE: "a field has another type than declared",
+    Reason.NOT_FINITE: "a number is NaN or infinite",
+    Reason.OUT_OF_RANGE: "a number is outside its bounds, or an id is too long",
+    Reason.UNKNOWN_CATEGORY: "a category is none of the declared ones",
+    Reason.UNKNOWN_FIELD: "a field is not declared, and the model is strict",
+    Reason.MODEL_ERROR: "the model failed for it",
+}
 
 
 class Input(BaseModel):

@@ -258,6 +258,7 @@ class About(Frozen):
         masked: Whether customers' ids are masked.
         send_form: Whether the page may send an event.
         commands: What to run in a terminal.
+        reasons: What each reason code of a dead letter means.
     """
 
     run: str
@@ -273,6 +274,7 @@ class About(Frozen):
     masked: bool
     send_form: bool
     commands: Commands
+    reasons: dict[str, str]
 
 
 class State(Frozen):

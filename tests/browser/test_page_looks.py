@@ -173,6 +173,7 @@ def test_what_is_wrong_is_said_where_it_is_looked_for(tab: Tab, consumer: MadeUp
     expect(page.locator("#sentinel-verdict")).to_contain_text("disagree")
     expect(page.locator("#proof-verdict")).to_contain_text("Does not hold")
     expect(page.locator("#shadow-off")).to_contain_text("Switched off")
+    expect(page.locator("[data-reason='not_json'] small")).to_have_text("it is not JSON")
     consumer.look = "failing"
     expect(page.locator("body")).to_have_attribute("data-status", "not-ready")
     expect(page.locator("#banner")).to_have_text("No worker is at work.")

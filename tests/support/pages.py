@@ -119,6 +119,7 @@ def _about(look: Look, at: float) -> About:
             prove="python -m batch prove --model FOLDER --report proof --group 'a team'",
             show_letter="python -m consumer dead-letters show --dead-letter-topic rejects",
         ),
+        reasons={"not_json": "it is not JSON", "missing_field": "a required field is missing or null"},
     )
 
 

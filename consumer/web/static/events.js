@@ -3,23 +3,6 @@
 import { byId, keyed, make, say, show } from "./dom.js";
 import { count, NONE, score, signed, time } from "./format.js";
 
-const MEANINGS = {
-  tombstone: "it has no value",
-  too_large: "it, or its prediction, is too large",
-  invalid_utf8: "its bytes are not UTF-8",
-  truncated: "the JSON ends too soon",
-  too_deep: "it is nested too deeply",
-  not_json: "it is not JSON",
-  not_object: "it is JSON, but not an object",
-  ragged_row: "a row has too many or too few fields",
-  missing_field: "a required field is missing or null",
-  wrong_type: "a field has another type than declared",
-  not_finite: "a number is NaN or infinite",
-  out_of_range: "a number is out of bounds, or an id is too long",
-  unknown_category: "a category is none of the declared ones",
-  unknown_field: "a field is not declared",
-  model_error: "the model failed for it",
-};
 const OFF = "Not shown here, only their figures: start the consumer with --page events.";
 
 let paused = false;
@@ -122,7 +105,7 @@ function showReasons({ ledger, latest }) {
 }
 
 function reasonRow([reason]) {
-  const head = make("th", "", reason, " ", make("small", "", MEANINGS[reason] ?? ""));
+  const head = make("th", "", reason, " ", make("small", "", newest.about.reasons[reason] ?? ""));
   head.scope = "row";
   const look = make("button", "button look", "Look at one");
   look.type = "button";

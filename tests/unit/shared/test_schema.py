@@ -1,12 +1,14 @@
 """A declaration that contradicts itself is refused in a sentence that names the input."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from shared.models.directory import first_problem
-from shared.schema import Input, Schema, is_rfc3339
+from shared.schema import MEANINGS, Input, Reason, Schema, is_rfc3339
 
 
 def complaint(inputs: list[dict[str, Any]], **schema: Any) -> str:
@@ -116,3 +118,11 @@ def test_a_time_with_its_offset_is_a_time(text: str) -> None:
 )
 def test_any_other_text_is_no_time(text: str) -> None:
     assert not is_rfc3339(text)
+
+
+def test_each_reason_has_a_meaning_which_its_document_begins_with() -> None:
+    document = Path("docs/dead-letters.md").read_text(encoding="utf-8")
+    table = document.split("## Reasons")[1].split("## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE))
+    assert list(rows) == list(MEANINGS) == list(Reason)
+    assert [row for code, row in rows.items() if not row.startswith(MEANINGS[Reason(code)])] == []
