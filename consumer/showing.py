@@ -13,7 +13,7 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol, Self
 
@@ -38,7 +38,7 @@ from shared.frame import MISSING_CODE, Frame
 from shared.models.base import NotExplainableError
 from shared.models.directory import Model
 from shared.predict import Predictor
-from shared.schema import Input, Reason
+from shared.schema import MEANINGS, Input, Reason
 from shared.visible import visible
 
 logger = logging.getLogger(__name__)
@@ -57,24 +57,6 @@ _FAILED_PAUSE: Final = 60.0
 _PATIENCE: Final = 1.0
 _MISSING: Final = "missing"
 _NUMBERS_EXACT_TO: Final = 2.0**53
-# What is said of a rejection where nothing of the event may be.
-_SAID: Final[Mapping[Reason, str]] = {
-    Reason.TOMBSTONE: "the event has no bytes",
-    Reason.TOO_LARGE: "the event, or its prediction, is larger than is permitted",
-    Reason.INVALID_UTF8: "the event is not UTF-8",
-    Reason.TRUNCATED: "the event ends too early",
-    Reason.TOO_DEEP: "the event is nested too deeply",
-    Reason.NOT_JSON: "the event is not JSON",
-    Reason.NOT_OBJECT: "the event is not a JSON object",
-    Reason.RAGGED_ROW: "the row has more or fewer cells than the header",
-    Reason.MISSING_FIELD: "a field is missing or null",
-    Reason.WRONG_TYPE: "a field is not of its declared type",
-    Reason.NOT_FINITE: "a field is not a finite number",
-    Reason.OUT_OF_RANGE: "a field is outside its declared range",
-    Reason.UNKNOWN_CATEGORY: "a field is none of its declared categories",
-    Reason.UNKNOWN_FIELD: "a field is not declared, and the model is strict",
-    Reason.MODEL_ERROR: "the model failed for this event",
-}
 
 
 class ShowTelemetry(Protocol):
@@ -273,7 +255,7 @@ class _Teller:
             position=letter.place.position,
             reason=rejection.reason.value,
             field=None if nameless else _short(str(rejection.field)),
-            detail=_SAID[rejection.reason] if masked else _short(rejection.detail, _MOST_DETAIL),
+            detail=MEANINGS[rejection.reason] if masked else _short(rejection.detail, _MOST_DETAIL),
             model=letter.model,
             stamped=letter.place.stamped,
             committed=letter.place.committed,
