@@ -41,7 +41,7 @@ class ProofSource(Protocol):
     """Where the last proof is to be had (consumer/web/proof.py)."""
 
     def latest(self) -> Proof | None:
-        """The last proof; None where there is none yet."""
+        """The last proof, at once: health waits for it; None where there is none yet."""
 
 
 class Watch:

@@ -1,10 +1,14 @@
 """The last proof, as `python -m batch prove --report` leaves it in a folder, told by the page.
 
-The folder belongs to whoever runs the proof: it may not be there yet, and hold anything. What is not such a
-report is said in the log, once, and shown as no proof.
+The folder belongs to whoever runs the proof: it may not be there yet, hold anything, and be on a disk that
+does not answer. What is not such a report is said in the log, once, and shown as no proof; nobody who asks
+for the last proof waits for the disk.
 """
 
+import errno
 import logging
+import os
+import stat
 import threading
 from http import HTTPStatus
 from pathlib import Path
@@ -31,10 +35,10 @@ REPORT_POLICY: Final = (
     " frame-ancestors 'none'"
 )
 
-# What tells one content of a file from another: time, size, and which file it is.
-_Version: TypeAlias = tuple[int, int, int]
+# What tells one content of a file from another: time, size, which file it is, and of what kind.
+_Version: TypeAlias = tuple[int, int, int, int]
 # Of one of which nothing can be known: why, is told when it is read.
-_UNREADABLE: Final[_Version] = (0, 0, 0)
+_UNREADABLE: Final[_Version] = (0, 0, 0, 0)
 
 
 class _Proof(BaseModel):
@@ -70,6 +74,8 @@ class ProofFolder:
         self._lock = threading.Lock()
         self._version: _Version | None = None
         self._found: _Report | None = None
+        self._latest: Proof | None = None
+        self._looking: threading.Thread | None = None
 
     @classmethod
     def of(cls, settings: HttpSettings) -> "ProofFolder | None":
@@ -79,16 +85,29 @@ class ProofFolder:
         return cls(settings.proof, with_page=settings.shows is Page.EVENTS and not settings.mask_customers)
 
     def latest(self) -> Proof | None:
-        """What the report in the folder says now; None where there is none.
+        """What the folder held when it was looked at last; None where that was no proof, or not looked yet.
 
-        The file is read again only when it has changed.
+        It is looked at again on a thread that nobody waits for, one at a time.
         """
         with self._lock:
-            version = _version_of(self._path / _DOCUMENT)
-            if version != self._version:
-                self._version = version
-                self._found = None if version is None else _read(self._path / _DOCUMENT, version[1])
-            report = self._found
+            if self._looking is None or not self._looking.is_alive():
+                looking = threading.Thread(target=self._look_aside, name="proof", daemon=True)
+                looking.start()
+                self._looking = looking
+        return self._latest
+
+    def _look_aside(self) -> None:
+        try:
+            self._latest = self.look()
+        except Exception:
+            logger.exception("The proof in %s could not be looked at", self._path)
+
+    def look(self) -> Proof | None:
+        """What the report in the folder says now; None where there is none.
+
+        It takes as long as the disk does. The file is read again only when it has changed.
+        """
+        report = self._report_now()
         if report is None or report.proof is None:
             return None
         proof = report.proof
@@ -102,10 +121,20 @@ class ProofFolder:
             report=self.report() is not None,
         )
 
+    def _report_now(self) -> _Report | None:
+        version = _version_of(self._path / _DOCUMENT)
+        if version != self._version:
+            self._version = version
+            self._found = None if version is None else _read(self._path / _DOCUMENT)
+        return self._found
+
     def report(self) -> Path | None:
-        """The report's page; None where there is none, or it may not be shown."""
+        """The report's page; None where there is none, it may not be shown, or is no file to be read whole."""
         page = self._path / _PAGE
-        return page if self._with_page and _version_of(page) is not None else None
+        version = _version_of(page) if self._with_page else None
+        if version is None or not stat.S_ISREG(version[3]) or version[1] > _MOST_BYTES:
+            return None
+        return page
 
 
 def routes(settings: HttpSettings) -> list[Route]:
@@ -118,7 +147,7 @@ def routes(settings: HttpSettings) -> list[Route]:
     def report(_: Request) -> Response:
         page = folder.report()
         try:
-            content = None if page is None else page.read_bytes()
+            content = None if page is None else _content(page)
         except OSError as error:
             logger.warning("%s cannot be read: %s", page, error.strerror or error)
             content = None
@@ -141,15 +170,28 @@ def _version_of(path: Path) -> _Version | None:
         return None
     except OSError:
         return _UNREADABLE
-    return known.st_mtime_ns, known.st_size, known.st_ino
+    return known.st_mtime_ns, known.st_size, known.st_ino, known.st_mode
 
 
-def _read(path: Path, size: int) -> _Report | None:
-    if size > _MOST_BYTES:
-        logger.warning("%s is no report of a proof: it has %d bytes", path, size)
-        return None
+def _content(path: Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is too large.
+    """
+    # Whoever opens a pipe otherwise waits until somebody writes to it.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        known = os.fstat(file.fileno())
+        if not stat.S_ISREG(known.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if known.st_size > _MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it has {known.st_size:,} bytes, more than {_MOST_BYTES:,}")
+        return file.read(_MOST_BYTES)
+
+
+def _read(path: Path) -> _Report | None:
     try:
-        return _Report.model_validate_json(path.read_bytes())
+        return _Report.model_validate_json(_content(path))
     except OSError as error:
         logger.warning("%s cannot be read: %s", path, error.strerror or error)
     except ValidationError as error:
