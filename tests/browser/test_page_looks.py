@@ -2,12 +2,14 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from consumer.operations.measures import EVENT_AGE
 from consumer.settings import ConsumerSettings
 from consumer.web import history, stream
 from consumer.web.server import serving
@@ -36,6 +38,25 @@ NOTE_ANNOUNCEMENTS = """() => {
         told.observe(element, { subtree: true, childList: true, characterData: true });
     }
 }"""
+# The words that charts write, with the place of each: [text, left, right, top, id of the chart].
+NOTE_WORDS = """() => {
+    window.written = [];
+    const write = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        const wide = this.measureText(text).width;
+        const at = this.getTransform().transformPoint({ x, y });
+        const left = { right: at.x - wide, center: at.x - wide / 2 }[this.textAlign] ?? at.x;
+        const chart = this.canvas.closest(".chart")?.id;
+        window.written.push([text, left, left + wide, at.y, chart]);
+        return write.apply(this, arguments);
+    };
+}"""
+IN_ONE_LINE = """[...document.querySelectorAll(".score")].every((element) => {
+    if (!element.checkVisibility()) return true;
+    const text = document.createRange();
+    text.selectNodeContents(element);
+    return text.getClientRects().length === 1 && element.scrollWidth <= element.clientWidth;
+})"""
 MOVING = """[...document.querySelectorAll("*")].filter((element) => {
     const style = getComputedStyle(element);
     const moves = (times) => times.split(",").some((time) => parseFloat(time) > 0);
@@ -48,6 +69,19 @@ USABLE = """[...document.querySelectorAll(
 FOCUSED = "[...document.querySelectorAll('*')].indexOf(document.activeElement)"
 
 
+def as_it_is(state: State) -> State:
+    """The state as the sample has it."""
+    return state
+
+
+def scored(state: State, scores: Sequence[float]) -> State:
+    """The state with other scores, in turn."""
+    latest = state.latest
+    assert latest is not None
+    told = [{**one, "score": score} for one, score in zip(latest["predictions"], cycle(scores), strict=False)]
+    return state.model_copy(update={"latest": {**latest, "predictions": told}})
+
+
 @dataclass
 class MadeUp:
     """Tells the server of a consumer that looks as a test says.
@@ -57,12 +91,14 @@ class MadeUp:
         stopped: Whether nothing new is told.
         address: Where the page is.
         now: The moment of its state.
+        change: What is otherwise about its state.
     """
 
     look: Look = "calm"
     stopped: bool = False
     address: str = ""
     now: float = field(default=0.0, init=False)
+    change: Callable[[State], State] = as_it_is
 
     def tick(self) -> None:
         if not self.stopped:
@@ -71,7 +107,8 @@ class MadeUp:
     def state(self) -> State:
         state = sample_state(self.look, self.now)
         # So that a test can see which look the page has.
-        return state.model_copy(update={"about": state.about.model_copy(update={"group": self.look})})
+        about = state.about.model_copy(update={"group": self.look})
+        return self.change(state.model_copy(update={"about": about}))
 
     def history(self) -> History:
         return sample_history(self.look, self.now)
@@ -93,7 +130,7 @@ def server() -> Iterator[MadeUp]:
 @pytest.fixture
 def consumer(server: MadeUp) -> MadeUp:
     """The made-up consumer, which is calm again."""
-    server.look, server.stopped = "calm", False
+    server.look, server.stopped, server.change = "calm", False, as_it_is
     return server
 
 
@@ -191,6 +228,39 @@ def test_a_masked_page_holds_no_customer_and_a_page_of_figures_no_event(tab: Tab
     expect(page.locator("#predictions-empty")).to_contain_text("--page events")
     expect(page.locator("#prediction-list > li")).to_have_count(0)
     expect(page.locator(".look:visible")).to_have_count(0)
+
+
+def written(page: Page, chart: str) -> list[tuple[str, float, float, float]]:
+    """The words of a chart and where each is: left, right and top."""
+    return [tuple(one[:4]) for one in page.evaluate("window.written") if one[4] == chart]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_score_is_never_broken(browser: Browser, consumer: MadeUp, width: int) -> None:
+    scores = [0.0092257, 0.00000012345678, 0.912712345, 1_234_567.5]
+    consumer.change = lambda state: scored(state, scores)
+    with opened(browser, width) as tab:
+        page = show(tab, consumer, "calm")
+        expect(page.locator(".score").nth(1)).to_have_text("0.000000123457")
+        assert page.evaluate(IN_ONE_LINE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_few_events_are_counted_in_whole_numbers_and_near_marks_stand_apart(
+    tab: Tab, consumer: MadeUp
+) -> None:
+    counts = [0] * (len(EVENT_AGE.bounds) + 1)
+    counts[3] = 2
+    few = {"counts": counts, "p50": EVENT_AGE.bounds[3] * 0.8, "p99": EVENT_AGE.bounds[3] * 0.82}
+    consumer.change = lambda state: state.model_copy(update={"latency": state.latency.model_copy(update=few)})
+    tab.page.add_init_script(f"({NOTE_WORDS})()")
+    page = show(tab, consumer, "calm")
+    page.wait_for_function("window.written.some(([text]) => text === 'p99')")
+    words = written(page, "chart-histogram")
+    assert {text for text, *_ in words if re.fullmatch(r"[\d.]+", text)} == {"0", "1", "2", "3", "4"}
+    (p50,) = {tuple(place) for text, *place in words if text == "p50"}
+    (p99,) = {tuple(place) for text, *place in words if text == "p99"}
+    assert p50[1] < p99[0]
 
 
 def test_commands_are_those_that_the_page_is_told(tab: Tab, consumer: MadeUp) -> None:

@@ -12,6 +12,8 @@ const GAP = 3;
 const WORDY = 140;
 // Seconds at which a logarithmic axis is marked: powers of ten, until there are minutes and hours.
 const STEPS = [1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 86400, 864000];
+// Steps of an axis that counts: there is no half event.
+const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((one) => one * 10 ** power)).flat();
 const COLUMNS = ["at", "events", "rejected", "lag", "p50", "p99"];
 
 /** The last ten minutes: a column each, as `History` in consumer/web/state.py. */
@@ -166,9 +168,9 @@ function histogram(id) {
         say(readout, there ? `${count(shown.counts[index])} events ${shown.words[index]}` : "");
       }],
       draw: [(u) => {
-        ["p50", "p99"].forEach((name, row) => {
-          if (latency[name] !== null) rule(u, placed(latency[name], shown), name, row);
-        });
+        // Side by side however near they are; in rows where the first has no room before it.
+        if (latency.p50 !== null) rule(u, placed(latency.p50, shown), "p50", { before: true });
+        if (latency.p99 !== null) rule(u, placed(latency.p99, shown), "p99", { row: 1 });
       }],
     },
   }, data(), byId(id));
@@ -254,7 +256,7 @@ function yAxis({ format, logarithmic }) {
   const splits = ({ scales: { y } }) => STEPS.filter((step) => step >= y.min && step <= y.max);
   return axis({
     size: 52, gap: 8, space: 30, values: (_, shown) => shown.map(format),
-    ...(logarithmic && { splits, filter: (_, all) => all }),
+    ...(logarithmic ? { splits, filter: (_, all) => all } : { incrs: WHOLE }),
   });
 }
 
@@ -279,8 +281,8 @@ function drawMarks(u) {
   for (const [at, words] of marks) if (at >= min && at <= max) rule(u, at, u.height < WORDY ? "" : words);
 }
 
-/** A dashed line from top to bottom with words beside it, in a row of their own where another rule may be near. */
-function rule(u, value, words, row = 0) {
+/** A dashed line from top to bottom with words beside it: before it if asked for and there is room, in a row. */
+function rule(u, value, words, { before = false, row = 0 } = {}) {
   const { ctx } = u;
   const x = Math.round(u.valToPos(value, "x", true));
   const { top, left, width, height } = u.bbox;
@@ -297,7 +299,8 @@ function rule(u, value, words, row = 0) {
   ctx.font = `${12 * ratio}px ${color("--sans")}`;
   const wide = ctx.measureText(words).width + 6 * ratio;
   ctx.textBaseline = "top";
-  ctx.textAlign = x + wide > left + width ? "right" : "left";
+  const ahead = before ? x - wide >= left : x + wide > left + width;
+  ctx.textAlign = ahead ? "right" : "left";
   ctx.lineWidth = 4 * ratio;
   ctx.setLineDash([]);
   ctx.strokeStyle = color("--card");
