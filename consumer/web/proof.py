@@ -129,7 +129,7 @@ class ProofFolder:
         return self._found
 
     def report(self) -> Path | None:
-        """The report's page; None where there is none, it may not be shown, or is no file to be read whole."""
+        """The report's page; None where there is none, it may not be shown, or is no file to be read."""
         page = self._path / _PAGE
         version = _version_of(page) if self._with_page else None
         if version is None or not stat.S_ISREG(version[3]) or version[1] > _MOST_BYTES:
