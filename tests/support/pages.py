@@ -23,6 +23,7 @@ from consumer.web.state import (
     Swap,
     Worker,
 )
+from shared.schema import MEANINGS
 
 #: calm: one worker, few events. busy: three workers, a lag, a swap. failing: a worker is down, the broker is
 #: away, lags are not known. stale: as calm, but nothing moved for a minute. watched: with a shadow, a
@@ -119,7 +120,7 @@ def _about(look: Look, at: float) -> About:
             prove="python -m batch prove --model FOLDER --report proof --group 'a team'",
             show_letter="python -m consumer dead-letters show --dead-letter-topic rejects",
         ),
-        reasons={"not_json": "it is not JSON", "missing_field": "a required field is missing or null"},
+        reasons={reason.value: meaning for reason, meaning in MEANINGS.items()},
     )
 
 
