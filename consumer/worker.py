@@ -11,13 +11,13 @@ from consumer import report
 from consumer.budget import Budget
 from consumer.faces import facing
 from consumer.guard import RejectGuard
+from consumer.latest.showing import showing
 from consumer.loop import Limits, Loop
 from consumer.models.flight import load_shadow, scorer_in_flight
 from consumer.operations.telemetry import Telemetry
 from consumer.operations.watchdog import watching
 from consumer.sentinel import scoring_again
 from consumer.settings import ConsumerSettings, Guarantee
-from consumer.showing import showing
 from consumer.sketching import sketching
 from consumer.startup import prepare_topics
 from consumer.transaction import AtLeastOnceOutput, ExactlyOnceOutput, Output

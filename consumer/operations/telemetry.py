@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from consumer.latest import LatestEvents
+from consumer.latest.events import LatestEvents
 from consumer.models.comparison import Comparison
 from consumer.operations import measures
 from consumer.operations.view import Step, View

@@ -165,7 +165,7 @@ def _open(settings: ConsumerSettings) -> socket.socket:
     except OSError as error:
         if chosen or error.errno != errno.EADDRINUSE:
             raise _cannot_listen(settings, error) from error
-    logger.info("Port %d is taken, so health and metrics take another", settings.http_port)
+    logger.info("Port %d is taken, so another is chosen", settings.http_port)
     try:
         return _listen(settings.http_host, 0)
     except OSError as error:
@@ -188,8 +188,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _cannot_listen(settings: ConsumerSettings, error: OSError) -> ConfigurationError:
+    what = "health and metrics" if settings.shows is Page.OFF else "the live page, health and metrics"
     return ConfigurationError(
-        f"health and metrics cannot be served on {settings.http_host}, port {settings.http_port}:"
+        f"{what} cannot be served on {settings.http_host}, port {settings.http_port}:"
         f" {error.strerror or error}",
         hint="Choose another with --http-host and --http-port (0: any that is free), or give --no-http.",
     )

@@ -68,7 +68,9 @@ class HttpSettings(BaseModel):
         return url
 
     @model_validator(mode="after")
-    def _a_form_has_a_page(self) -> Self:
+    def _with_a_page(self) -> Self:
+        if self.page_url is not None and self.shows is Page.OFF:
+            raise ValueError("--page-url says where the page is: give it without --page off and --no-http")
         if self.send_form and (not self.http or self.shows is not Page.EVENTS):
             raise ValueError(
                 "--send-form shows what becomes of an event: give it with --page events, without --no-http"

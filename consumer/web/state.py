@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from consumer.latest import LatestEvents
+from consumer.latest.events import LatestEvents
 
 #: Seconds from one state to the next.
 PERIOD: Final = 1.0

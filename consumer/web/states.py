@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from consumer.latest import LatestEvents, joined
+from consumer.latest.events import LatestEvents, joined
 from consumer.operations import measures
 from consumer.operations.telemetry import WorkerSnapshot
 from consumer.web.health import unready

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
-from consumer.latest import LatestEvents, joined
+from consumer.latest.events import LatestEvents, joined
 from consumer.operations.measures import FAMILIES, READY
 from consumer.operations.telemetry import WorkerSnapshot
 from shared.metrics import Snapshot, lasting, merge

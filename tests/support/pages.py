@@ -5,7 +5,7 @@ The samples agree with themselves: ledgers balance, histograms hold the events o
 
 from typing import Final, Literal, TypeAlias
 
-from consumer.latest import Contributed, LatestEvents, LatestLetter, LatestPrediction
+from consumer.latest.events import Contributed, LatestEvents, LatestLetter, LatestPrediction
 from consumer.operations.measures import EVENT_AGE
 from consumer.web.state import (
     About,

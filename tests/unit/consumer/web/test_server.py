@@ -39,7 +39,7 @@ def test_the_usual_port_gives_way_to_a_free_one_and_the_log_says_which(
     with caplog.at_level("INFO"), serving(unchosen, list) as port:
         assert port not in (None, taken)
     assert said(caplog) == [
-        f"Port {taken} is taken, so health and metrics take another",
+        f"Port {taken} is taken, so another is chosen",
         f"Health and metrics at http://127.0.0.1:{port}/",
         f"The page is at http://127.0.0.1:{port}/",
     ]
@@ -70,7 +70,9 @@ def test_a_port_or_host_that_was_chosen_and_cannot_be_had_is_refused_with_what_t
 ) -> None:
     chosen = ["--http-port", str(taken)] if host is None else ["--http-host", host]
     with (
-        pytest.raises(ConfigurationError, match="cannot be served on") as raised,
+        pytest.raises(
+            ConfigurationError, match="the live page, health and metrics cannot be served on"
+        ) as raised,
         serving(settings(*chosen), list),
     ):
         pass
@@ -136,3 +138,9 @@ def test_what_the_server_itself_has_to_say_is_left_out_of_the_log(
     # Only pytest listens here.
     assert not logging.getLogger("uvicorn.access").propagate
     assert logging.getLogger("uvicorn.error").isEnabledFor(logging.ERROR)
+
+
+@pytest.mark.parametrize("without", [["--page", "off"], ["--no-http"]])
+def test_where_a_page_is_that_is_not_there_is_refused(without: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="--page-url says where the page is"):
+        settings("--page-url", "http://tandem.example/", *without)

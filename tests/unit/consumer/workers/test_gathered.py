@@ -2,7 +2,7 @@
 
 import re
 
-from consumer.latest import LatestEvents, LatestPrediction
+from consumer.latest.events import LatestEvents, LatestPrediction
 from consumer.operations.measures import FAMILIES
 from consumer.operations.telemetry import Telemetry, WorkerSnapshot
 from consumer.workers.gathered import Gathered

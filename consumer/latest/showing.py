@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
-from consumer.latest import (
+from consumer.latest.events import (
     MOST_LETTERS,
     MOST_PREDICTIONS,
     Contributed,
@@ -27,9 +27,9 @@ from consumer.latest import (
     LatestLetter,
     LatestPrediction,
 )
+from consumer.latest.picked import MOST_BYTES, Answer, Letter, newest, refused
 from consumer.loop import Telemetry
 from consumer.passing_on import PassingOn
-from consumer.picked import MOST_BYTES, Answer, Letter, newest, refused
 from consumer.scoring import Scored
 from consumer.settings import ConsumerSettings
 from consumer.web.settings import Page

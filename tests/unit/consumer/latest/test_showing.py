@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumer.latest import LatestEvents, LatestLetter
+from consumer.latest.events import LatestEvents, LatestLetter
+from consumer.latest.picked import Letter, Place
+from consumer.latest.showing import Showing, showing
 from consumer.operations.telemetry import Telemetry
-from consumer.picked import Letter, Place
 from consumer.scoring import Scored, StreamScorer
 from consumer.settings import ConsumerSettings
-from consumer.showing import Showing, showing
 from shared.deadline import Deadline
 from shared.frame import Frame
 from shared.kafka.columns import RecordColumns
@@ -316,7 +316,7 @@ def test_masked_no_dead_letter_tells_anything_of_its_event(
         place = Place("customers", 0, 5, STAMP, committed)
         return {reason: [Letter(place, rejection, "threshold@1", b"secret", b"secret", 6)]}
 
-    monkeypatch.setattr("consumer.showing.refused", refuse)
+    monkeypatch.setattr("consumer.latest.showing.refused", refuse)
     [letter] = Worker(masked=True).answer(b"secret")["letters"]
     assert "secret" not in json.dumps(letter)
     assert "feature" not in letter["detail"]
@@ -367,7 +367,7 @@ def test_only_what_is_new_is_formed_at_most_once_a_second(monkeypatch: pytest.Mo
         return explain(self, frame)
 
     monkeypatch.setattr(Predictor, "explain_frame", counting)
-    monkeypatch.setattr("consumer.showing.time.thread_time", lambda: 0.0)
+    monkeypatch.setattr("consumer.latest.showing.time.thread_time", lambda: 0.0)
     worker = Worker()
     worker.commit(lesson_columns(0, 0, event(1), event(2)))
     assert worker.showing.form() == 0.9
@@ -418,8 +418,8 @@ def test_what_is_committed_is_formed_by_itself_and_then_there_is_a_rest(
 
 
 def test_nobody_waits_for_a_model_that_takes_long_to_explain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumer.showing._PAUSE", 0.0)
-    monkeypatch.setattr("consumer.showing._PATIENCE", 0.01)
+    monkeypatch.setattr("consumer.latest.showing._PAUSE", 0.0)
+    monkeypatch.setattr("consumer.latest.showing._PATIENCE", 0.01)
     held, worker, telemetry = Held(monkeypatch), Worker(), Telemetry()
     telemetry.show(worker.showing.latest)
     with worker.showing:
@@ -440,7 +440,7 @@ def test_what_fails_there_harms_no_snapshot_and_is_said(
     worker = Worker()
     worker.answer(event(1))
     with monkeypatch.context() as patch:
-        patch.setattr("consumer.showing.Contributed", None)
+        patch.setattr("consumer.latest.showing.Contributed", None)
         worker.commit(lesson_columns(0, 1, event(2)))
         assert worker.showing.form() == 60
         assert offsets(worker.showing.latest()) == ["0/0"]
@@ -459,7 +459,7 @@ def test_a_fault_in_picking_ends_no_consumer_and_is_said_once_a_minute(
 
     worker = Worker()
     with monkeypatch.context() as patch:
-        patch.setattr(f"consumer.showing.{picking}", failing)
+        patch.setattr(f"consumer.latest.showing.{picking}", failing)
         for offset in range(3):
             worker.clock.now += 59.0 if offset == 2 else 0.5
             worker.commit(lesson_columns(0, offset, event(1)))
@@ -481,8 +481,8 @@ def test_events_are_committed_while_others_look(monkeypatch: pytest.MonkeyPatch)
         while not looking.is_set():
             seen.append(json.dumps(worker.showing.latest()))
 
-    monkeypatch.setattr("consumer.showing._PAUSE", 0.0)
-    monkeypatch.setattr("consumer.showing._REST_TIMES", 0)
+    monkeypatch.setattr("consumer.latest.showing._PAUSE", 0.0)
+    monkeypatch.setattr("consumer.latest.showing._REST_TIMES", 0)
     thread = threading.Thread(target=look)
     thread.start()
     with worker.showing:

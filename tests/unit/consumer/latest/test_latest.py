@@ -1,6 +1,6 @@
 """The latest events of several workers as one."""
 
-from consumer.latest import LatestEvents, LatestLetter, LatestPrediction, joined
+from consumer.latest.events import LatestEvents, LatestLetter, LatestPrediction, joined
 from tests.support.pages import sample_state
 
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from consumer.latest import MOST_LETTERS, MOST_PREDICTIONS
+from consumer.latest.events import MOST_LETTERS, MOST_PREDICTIONS
 from consumer.scoring import Given, Scored
 from shared.kafka.columns import RecordColumns
 from shared.schema import Reason, Rejection
