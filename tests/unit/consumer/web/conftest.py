@@ -1,11 +1,18 @@
 """The consumer's HTTP port, as a page or a scraper meets it."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 
 from consumer.web.server import serving
 from tests.support.http_port import SampleWatch, ready_worker, settings
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Lets the log be heard from warnings on, whatever level another test has left; a test may want more."""
+    caplog.set_level(logging.WARNING)
 
 
 @pytest.fixture(scope="module")
