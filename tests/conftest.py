@@ -39,7 +39,10 @@ def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Bucket
 
 
 #: Tests that measure memory, or disturb what others wait for.
-_ALONE = ("tests/chaos/", "tests/unit/batch/test_memory.py")
+_ALONE = (
+    *(f"tests/chaos/test_{name}.py" for name in ("chaos", "frozen_broker", "kills", "proof_kills")),
+    "tests/unit/batch/test_memory.py",
+)
 #: Files whose tests share something dear.
 _TOGETHER = ("tests/integration/", "tests/browser/")
 
