@@ -17,6 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from consumer.web.settings import in_url
+
 logger = logging.getLogger(__name__)
 
 #: Where the page's parts are; health and metrics are elsewhere and answer under any name.
@@ -134,8 +136,7 @@ def origin_of(url: str) -> str:
         url: The page's address, as `HttpSettings` has checked it.
     """
     parts = urlsplit(url)
-    name = parts.hostname or ""
-    host = f"[{name}]" if ":" in name else name
+    host = in_url(parts.hostname or "")
     usual = parts.port in (None, _USUAL_PORTS.get(parts.scheme))
     return f"{parts.scheme}://{host}" if usual else f"{parts.scheme}://{host}:{parts.port}"
 

@@ -14,14 +14,13 @@ from starlette.routing import Route
 from consumer.settings import ConsumerSettings
 from consumer.web.delivery import Delivery, NewEvent
 from consumer.web.form import form_of
+from consumer.web.stream import IN_PIECES
 from shared.errors import TandemError
 from shared.models.directory import first_problem
 
 # Events on their way at the same time, and begun within a second.
 _AT_ONCE: Final = 2
 _A_SECOND: Final = 3
-# A proxy that would gather the steps before it passes them on is asked not to.
-_HEADERS: Final = {"X-Accel-Buffering": "no"}
 
 
 class _Sent(BaseModel):
@@ -101,7 +100,7 @@ def routes(settings: ConsumerSettings) -> list[Route]:
             return _refused(HTTPStatus.TOO_MANY_REQUESTS, str(error), {"Retry-After": "1"})
         delivery = Delivery(settings, event, done=turnstile.leave)
         delivery.start()
-        return StreamingResponse(delivery.lines(), headers=_HEADERS, media_type="application/x-ndjson")
+        return StreamingResponse(delivery.lines(), headers=IN_PIECES, media_type="application/x-ndjson")
 
     return [Route("/page/form", form), Route("/page/send", send, methods=["POST"])]
 

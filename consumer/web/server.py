@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from consumer.settings import ConsumerSettings
 from consumer.web.health import Snapshots
-from consumer.web.settings import Page
+from consumer.web.settings import Page, in_url
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -143,16 +143,12 @@ def address_of(settings: ConsumerSettings, port: int) -> str:
         port: The port that was taken.
     """
     # All addresses of a machine are none that a browser opens.
-    name = "localhost" if settings.http_host in _ALL_ADDRESSES else _in_url(settings.http_host)
+    name = "localhost" if settings.http_host in _ALL_ADDRESSES else in_url(settings.http_host)
     return settings.page_url or f"http://{name}:{port}/"
 
 
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def _say_where(settings: ConsumerSettings, port: int) -> None:
-    where = f"http://{_in_url(settings.http_host)}:{port}/"
+    where = f"http://{in_url(settings.http_host)}:{port}/"
     logger.info("Health and metrics at %s", where, extra={"http_port": port})
     if settings.shows is not Page.OFF:
         logger.info("The page is at %s", address_of(settings, port), extra={"shows": settings.shows.value})

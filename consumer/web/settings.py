@@ -85,6 +85,11 @@ class HttpSettings(BaseModel):
         return self.page or (Page.EVENTS if _is_loopback(self.http_host) else Page.FIGURES)
 
 
+def in_url(host: str) -> str:
+    """A host's name or address as it stands in a URL: one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

@@ -24,8 +24,8 @@ _AT_ONCE: Final = 32
 # Milliseconds after which a browser whose stream ended asks for it again.
 _RETRY: Final = 1_000
 _KIND: Final = "text/event-stream"
-# A proxy that would gather events before it passes them on is asked not to.
-_HEADERS: Final = {"X-Accel-Buffering": "no"}
+#: Headers of an answer that comes in pieces: a proxy that would gather them first is asked not to.
+IN_PIECES: Final = {"X-Accel-Buffering": "no"}
 
 
 class Watching(Protocol):
@@ -144,7 +144,7 @@ class _Stream(StreamingResponse):
     """
 
     def __init__(self, live: Live) -> None:
-        super().__init__(live.events(), headers=_HEADERS, media_type=_KIND)
+        super().__init__(live.events(), headers=IN_PIECES, media_type=_KIND)
         self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
