@@ -142,6 +142,7 @@ def open_client(
         opened.append(KafkaNetClient(**configs))
         if fast := fast_path(public_calls=False):
             fast.back_off(opened[-1])
+            fast.close_sockets(opened[-1])
         return opened[-1]
 
     timeout_ms = max(1, int(deadline.remaining * 1000))

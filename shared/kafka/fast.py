@@ -16,6 +16,7 @@ import functools
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -81,6 +82,33 @@ def ask_at_once(network: KafkaNetClient) -> None:
     as it connects, was answered: every client would take that much longer to begin.
     """
     network._manager.cluster._last_refresh_ms = 0
+
+
+def close_sockets(network: KafkaNetClient) -> None:
+    """Lets `network.close` close every socket that it opened.
+
+    The library leaves those that are still connecting, and those with something left to send, to the
+    interpreter: open until it collects them, and the broker holds a connection for each.
+    """
+    selector = network._net
+    register, close = selector.register_event, selector.close
+    # Whatever it opens waits to be written to first: that is how a connection is made.
+    opened: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def register_and_note(fileobj: socket.socket, event: int, task: Any) -> None:
+        opened.add(fileobj)
+        register(fileobj, event, task)
+
+    def close_all() -> None:
+        # Held, or one whose last holder goes is dropped before it is closed.
+        before = set(opened)
+        try:
+            close()
+        finally:
+            for one in before | set(opened):
+                one.close()
+
+    selector.register_event, selector.close = register_and_note, close_all
 
 
 # --- reading ------------------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ import kafka
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import Fetcher
 from kafka.coordinator.base import BaseCoordinator
+from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.producer.kafka import KafkaProducer
 from kafka.producer.producer_batch import ProducerBatch
@@ -43,6 +45,7 @@ _ATTRIBUTES: Final[Sequence[tuple[Any, str]]] = [
     (KafkaConnectionManager, "_build_transport"),
     (KafkaConnectionManager, "reset_backoff"),
     (KafkaConnectionManager, "update_backoff"),
+    (NetworkSelector, "register_event"),
     (KafkaTCPTransport, "_sock_recv"),
     (KafkaSSLTransport, "_sock_recv"),
     (RecordAccumulator, "_tp_lock"),
@@ -89,6 +92,7 @@ _TEXTS: Final[Mapping[Any, Sequence[str]]] = {
     KafkaBytes: ("bytes(self[start:self._idx])",),
     KafkaTCPTransport: ("= self._sock_recv()", "self._sock ="),
     MemoryRecords: ("self._next_slice =",),
+    KafkaNetClient: ("self._net =", "self._net.close()", "self._manager ="),
     KafkaProducer: ("self._accumulator =", "self._sender =", "self._transaction_manager ="),
     RecordAccumulator: (
         "self._batches",
