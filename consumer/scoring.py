@@ -16,8 +16,9 @@ from shared.frame import Frame, Parsed
 from shared.kafka.columns import Header, NewRecords, RecordColumns
 from shared.ledger import check_balance
 from shared.models.directory import Model
+from shared.position import position_prefix
 from shared.predict import Outcome, Predictor
-from shared.predictions import PredictionEncoder, position_prefix
+from shared.predictions import PredictionEncoder
 from shared.schema import Reason, Rejection, Schema
 
 

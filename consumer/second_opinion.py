@@ -24,8 +24,9 @@ from shared.explanations import Explanations
 from shared.frame import Column, IdValues
 from shared.kafka.columns import RecordColumns
 from shared.models.directory import Model
+from shared.position import position_prefix
 from shared.predict import Outcome, Predictor
-from shared.predictions import PredictionEncoder, as_list, position_prefix
+from shared.predictions import PredictionEncoder, as_list
 from shared.schema import EVENT_ID, Reason, Rejection
 
 Rows = npt.NDArray[np.int64]

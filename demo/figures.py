@@ -9,6 +9,7 @@ import numpy.typing as npt
 from demo.topics import Topics
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import Extent, read_to_end
+from shared.position import position_of
 
 # A pause of the consumer that ends a busy period.
 _PAUSE_MS = 500
@@ -87,7 +88,7 @@ def latency_figures(
         seen[identity] - timestamp
         for columns in read_to_end(kafka, topic, watched)
         for offset, timestamp in zip(columns.offsets, columns.timestamps, strict=True)
-        if (identity := f"{topic}/{columns.partition}/{offset}") in seen
+        if (identity := position_of(topic, columns.partition, offset)) in seen
     ]
     p50, p99 = np.percentile(taken, (50, 99)) if taken else (float("nan"), float("nan"))
     return Latency(float(p50), float(p99), len(taken))

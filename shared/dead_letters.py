@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from shared.position import position_of
 from shared.schema import Reason, Rejection
 
 Header = tuple[str, bytes | None]
@@ -59,7 +60,7 @@ class Origin:
     @property
     def position(self) -> str:
         """`topic/partition/offset`, as a prediction would carry it."""
-        return f"{self.topic}/{self.partition}/{self.offset}"
+        return position_of(self.topic, self.partition, self.offset)
 
 
 def headers_for(

@@ -53,11 +53,6 @@ class Contribution(msgspec.Struct, frozen=True, gc=False):
     contribution: float
 
 
-def position_prefix(*place: str | int) -> str:
-    """The part of a position that a batch of rows shares: `topic/partition/` or `file/`."""
-    return "".join(f"{part}/" for part in place)
-
-
 class PredictionEncoder:
     """Writes an outcome's predictions as JSON values, one a row, in the shortest form of each number.
 

@@ -21,8 +21,9 @@ from typing import Final, TypeVar
 from batch.advice.recording import Piece, chunk_part
 from batch.model.samples import events_of, with_ids
 from shared.errors import InputError, TandemError
+from shared.position import position_prefix
 from shared.predict import Predictor
-from shared.predictions import PredictionEncoder, position_prefix, predictions_table
+from shared.predictions import PredictionEncoder, predictions_table
 
 T = TypeVar("T")
 

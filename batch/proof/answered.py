@@ -16,6 +16,7 @@ from batch.proof.plan import AnswerRange, EventRange, Plan, Role
 from batch.proof.recorded import Recorded
 from batch.proof.spill import Books, Spill, books_in, write_books
 from batch.proof.stamps import Read, Reading
+from shared.position import position_of
 from shared.replay_log import Replayed, entries_of
 from shared.visible import visible
 
@@ -119,7 +120,9 @@ class _Reading:
             foreign += read.foreign
             if first_foreign is None and read.first_foreign is not None:
                 at, why = read.first_foreign
-                first_foreign = visible(f"{self._recorded.topic}/{self._recorded.partition}/{at} is {why}")
+                first_foreign = visible(
+                    f"{position_of(self._recorded.topic, self._recorded.partition, at)} is {why}"
+                )
             first = read.first if first is None else first
             tell(batch.num_rows, f"{self._recorded.topic}, its answers", records / self._recorded.rows)
         books = Books(

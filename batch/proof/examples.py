@@ -9,6 +9,7 @@ from batch.proof.fields import bits_of, decision_of, decoded, number_of
 from batch.proof.judged import NOT_SCORED, REJECTED, TRUE, Judged
 from batch.proof.result import Answer, Example
 from shared.models.directory import Model
+from shared.position import position_of
 from shared.visible import visible
 
 #: Classes that need no example.
@@ -56,7 +57,7 @@ class Examples:
         batch = _batch_answer(judged, row)
         return Example(
             found=found,
-            position=f"{window.topic}/{window.partition}/{judged.offsets[row]}",
+            position=position_of(window.topic, window.partition, judged.offsets[row]),
             event=None if value is None else visible(value, _MOST_BYTES),
             stream=stream,
             batch=batch,

@@ -11,6 +11,7 @@ from batch.proof.input_parity import SAME
 from batch.proof.judged import FALSE, REJECTED, TRUE
 from batch.proof.result import Answer, Example
 from batch.proof.row_pairs import Codes, Events, Pairs
+from shared.position import position_of
 from shared.visible import visible
 from shared.wording import counted
 
@@ -71,7 +72,7 @@ class RowExamples:
             batch_value = pairs.inputs.shown(place, field)
         return Example(
             found=found,
-            position=f"{self._topic}/{events.partition}/{event['offset']}",
+            position=position_of(self._topic, events.partition, event["offset"]),
             event=None if event["value"] is None else visible(event["value"], _MOST_BYTES),
             stream=[] if event["at"] is None else [_stream_answer(event)],
             batch=None if place is None else _batch_answer(pairs, place),

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from batch.proof.answers import ANSWERS, LETTER, PREDICTION
 from shared.dead_letters import LeftOut, Told, told_by
+from shared.position import position_of, position_prefix
 from shared.replay_log import Replayed, Standing
 
 _POSITION: Final = re.compile(r"([^/]+)/(0|[1-9][0-9]{0,8})/(0|[1-9][0-9]{0,17})")
@@ -134,7 +135,7 @@ class Reading:
                 int(offset)
                 for partition, offset in zip(partitions[taken], offsets[taken], strict=True)
                 if partition == self.at_partition
-                and not self.replayed.times_of(f"{self.topic}/{partition}/{offset}")
+                and not self.replayed.times_of(position_of(self.topic, partition, offset))
             ),
             None,
         )
@@ -145,7 +146,9 @@ class Reading:
         if self.replayed.empty:
             return [None] * len(offsets)
         places = zip(partitions.tolist(), offsets.tolist(), strict=True)
-        times = (self.replayed.times_of(f"{self.topic}/{partition}/{offset}") for partition, offset in places)
+        times = (
+            self.replayed.times_of(position_of(self.topic, partition, offset)) for partition, offset in places
+        )
         return [found or None for found in times]
 
     def _stamp(self, read: Read, batch: pa.RecordBatch, row: int, value: bytes | None) -> _Stamp | None:
@@ -157,7 +160,7 @@ class Reading:
 
     def _positions(self, ids: list[str]) -> tuple[Any, Any]:
         """The partitions and offsets that prediction ids name; -1 where they name none of the topic."""
-        texts, prefix = pa.array(ids, pa.string()), f"{self.topic}/{self.at_partition}/"
+        texts, prefix = pa.array(ids, pa.string()), position_prefix(self.topic, self.at_partition)
         digits = pc.utf8_slice_codeunits(texts, len(prefix))
         near = pc.and_(pc.starts_with(texts, prefix), pc.match_substring_regex(digits, _OFFSET))
         here = self.at_partition if self.at_partition in self.partitions else -1

@@ -17,8 +17,9 @@ from batch.proof.matching import Integers, Matched
 from batch.proof.models import Models
 from batch.sources import ids_of_events
 from shared.columnar import inputs_column, score_rows
+from shared.position import position_prefix
 from shared.predict import Predictor
-from shared.predictions import PredictionEncoder, position_prefix
+from shared.predictions import PredictionEncoder
 from shared.schema import Reason, Rejection
 
 # So many events at once are scored quickest: their objects stay in the processor's caches.

@@ -10,6 +10,7 @@ from shared.errors import ConfigurationError
 from shared.kafka.columns import Header, RecordColumns
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import Extent, extents, read_to_end
+from shared.position import position_of
 from shared.visible import visible
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Letter:
     @property
     def place(self) -> str:
         """Where the letter stands, `topic/partition/offset`."""
-        return f"{self.topic}/{self.partition}/{self.offset}"
+        return position_of(self.topic, self.partition, self.offset)
 
 
 def place_from(text: str) -> Place:

@@ -8,6 +8,7 @@ import numpy as np
 from consumer.latest.events import MOST_LETTERS, MOST_PREDICTIONS
 from consumer.scoring import Given, Scored
 from shared.kafka.columns import RecordColumns
+from shared.position import position_of
 from shared.schema import Reason, Rejection
 
 #: Bytes of a dead letter's key, and of its event, that are kept.
@@ -40,7 +41,7 @@ class Place(NamedTuple):
     @property
     def position(self) -> str:
         """`topic/partition/offset`."""
-        return f"{self.topic}/{self.partition}/{self.offset}"
+        return position_of(self.topic, self.partition, self.offset)
 
     @property
     def stamped(self) -> int | None:

@@ -25,6 +25,7 @@ from shared.kafka.partitioning import partition_for
 from shared.kafka.writer import Writer
 from shared.keys import key_in
 from shared.models.directory import read_declared
+from shared.position import position_of
 from shared.visible import visible
 from shared.wording import counted
 
@@ -135,13 +136,13 @@ class Delivery(threading.Thread):
         sent = writer.write(NewRecords(topic, partition, [key], [self._event.value], now))
         offset = sent[0].result(Deadline.after(self._settings.broker_timeout))
         self._steps.happened(
-            "stored", f"Kafka keeps it, on topic {topic}.", position=f"{topic}/{partition}/{offset}"
+            "stored", f"Kafka keeps it, on topic {topic}.", position=position_of(topic, partition, offset)
         )
         return offset
 
     def _follow(self, follower: Follower, partition: int, offset: int) -> None:
         """Waits for what becomes of the event, and tells it."""
-        position = f"{self._settings.input_topic}/{partition}/{offset}"
+        position = position_of(self._settings.input_topic, partition, offset)
         found = follower.find(position, Deadline.after(self._patience))
         if found is not None:
             _tell_found(self._steps, found)

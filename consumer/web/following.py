@@ -25,6 +25,7 @@ from shared.kafka.columns import RecordColumns
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.errors import RecoverableError
 from shared.kafka.reader import Reader
+from shared.position import position_of
 
 logger = logging.getLogger(__name__)
 
@@ -228,7 +229,7 @@ class _Watch(threading.Thread):
     def _found(self, columns: RecordColumns) -> Found | None:
         for row, offset in enumerate(columns.offsets):
             if answer := self._read(columns, row, self._position):
-                place = f"{columns.topic}/{columns.partition}/{offset}"
+                place = position_of(columns.topic, columns.partition, offset)
                 return Found(place, columns.timestamps[row], answer)
         return None
 

@@ -14,8 +14,9 @@ import pytest
 from shared.kafka.connection import KafkaSettings
 from shared.kafka.to_end import extents, read_to_end
 from shared.models.directory import read_model
+from shared.position import position_prefix
 from shared.predict import Predictor
-from shared.predictions import PredictionEncoder, position_prefix
+from shared.predictions import PredictionEncoder
 from tests.benchmarks.contenders import CONTENDERS, EXACTLY_ONCE
 from tests.benchmarks.contenders.environment import own_python
 from tests.benchmarks.workload import make_topic, preload, write_model

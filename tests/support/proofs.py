@@ -21,8 +21,9 @@ from producer.malformed import kinds_for, malformed_messages, mixed
 from producer.message import Message, from_event
 from shared.kafka.columns import RecordColumns
 from shared.models.shipped import shipped_model
+from shared.position import position_prefix
 from shared.predict import Predictor
-from shared.predictions import PredictionEncoder, position_prefix
+from shared.predictions import PredictionEncoder
 
 TOPIC = "customers"
 #: By role.

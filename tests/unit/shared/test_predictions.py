@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.models.directory import Model, read_model
+from shared.position import position_prefix
 from shared.predict import Outcome, Predictor
 from shared.predictions import (
     REJECTION_SCHEMA,
     PredictionEncoder,
     as_list,
-    position_prefix,
     prediction_schema,
     predictions_table,
     rejections_table,
