@@ -66,7 +66,7 @@ def test_a_broker_frozen_under_load_loses_nothing_and_makes_nothing_twice(
         wait_for_progress(output)
         with own.frozen():
             # A commit that hangs, of the real command: its own deadline ends it, not the broker.
-            assert stalled.process.wait(30) == 5
+            assert stalled.wait(30) == 5
         assert any("in time" in line for line in stalled.lines)
         assert not any("Traceback" in line for line in stalled.lines)
 
@@ -76,14 +76,14 @@ def test_a_broker_frozen_under_load_loses_nothing_and_makes_nothing_twice(
             # Not a wait for a condition: the broker is to come back after the transaction's time.
             time.sleep(2 * TRANSACTION_TIMEOUT)
             assert thawed.process.poll() is None
-        codes = [thawed.process.wait(60)]
+        codes = [thawed.wait()]
         assert not any("Traceback" in line for line in thawed.lines)
     while codes[-1] != 0:
         # The broker has ended the transaction, and whoever supervises the consumer starts it again.
         assert codes[-1] == 5
         assert len(codes) < 4
         with running("consumer", *options) as again:
-            codes.append(again.process.wait(60))
+            codes.append(again.wait())
 
     content = pipeline.committed_content()
     assert (len(content), set(content.values())) == (EVENTS, {1})
@@ -95,5 +95,5 @@ def test_a_silent_broker_is_not_an_idle_topic(own: OwnBroker, pipeline: Pipeline
     with running("consumer", *options) as consumer:
         consumer.wait_for('"Ready"')
         with own.frozen():
-            assert consumer.process.wait(30) == 4
+            assert consumer.wait(30) == 4
         assert any("whether any is left is not known" in line for line in consumer.lines)

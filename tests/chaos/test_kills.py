@@ -42,7 +42,7 @@ def test_killed_and_restarted_consumers_lose_nothing(kafka: KafkaSettings, guara
             time.sleep(rng.uniform(0.02, 0.15))
             assert consumer.end(signal.SIGKILL) == -signal.SIGKILL
     with running("consumer", *options) as consumer:
-        assert consumer.process.wait(120) == 0
+        assert consumer.wait(120) == 0
     content = pipeline.committed_content()
     assert len(content) == EVENTS
     assert set(pipeline.rejected().values()) == {"not_json"}
@@ -81,7 +81,7 @@ def test_of_three_members_one_is_killed_and_the_others_take_its_partitions_over(
         pipeline.send(events[: MEMBERS_EVENTS // 2], batch_bytes=4_000)
         assert victim.end(signal.SIGKILL) == -signal.SIGKILL
         pipeline.send(events[MEMBERS_EVENTS // 2 :], batch_bytes=4_000)
-        assert (second.process.wait(60), third.process.wait(60)) == (0, 0)
+        assert (second.wait(), third.wait()) == (0, 0)
     read = read_by(second), read_by(third)
     assert all(read)
     # The victim did its part before it was killed.

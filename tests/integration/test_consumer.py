@@ -166,7 +166,7 @@ def test_a_second_consumer_takes_over_partitions_and_nothing_is_scored_twice(pip
         with running("consumer", *options) as second:
             second.wait_for('"Ready"')
             pipeline.send([event(number, 0.2) for number in range(10_000)], batch_bytes=4_000)
-            assert (first.process.wait(60), second.process.wait(60)) == (0, 0)
+            assert (first.wait(), second.wait()) == (0, 0)
     content = pipeline.committed_content()
     assert (len(content), set(content.values())) == (20_000, {1})
 
@@ -178,7 +178,7 @@ def test_an_instance_of_the_same_name_fences_the_older_one(pipeline: Pipeline) -
         with running("consumer", *options) as newer:
             newer.wait_for('"Ready"')
             pipeline.send([event(number, 0.7) for number in range(30)])
-            assert older.process.wait(60) == 5
+            assert older.wait() == 5
             assert any("taken over" in line for line in older.lines)
             assert not any("Traceback" in line for line in older.lines)
             assert newer.end(signal.SIGTERM) == 0

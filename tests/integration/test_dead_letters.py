@@ -220,12 +220,12 @@ def test_replays_that_are_killed_frozen_and_fenced_replay_each_letter_exactly_on
             # The frozen one's transaction is ended by the newer one, which then goes on.
             done = wait_beyond(wait_beyond(done))
             killed.process.kill()
-            assert killed.process.wait(30) == -signal.SIGKILL
+            assert killed.wait(30) == -signal.SIGKILL
         assert done < count
         newest = command("consumer", *replay(pipeline, mended, *first, "--batch-events", "400"))
         assert newest.code == 0, newest.errors
         frozen.process.send_signal(signal.SIGCONT)
-        assert frozen.process.wait(60) == 5, "".join(frozen.lines)
+        assert frozen.wait() == 5, "".join(frozen.lines)
         assert any("taken over" in line for line in frozen.lines)
 
     assert replayed(pipeline, mended)["replayed"] == count // 10

@@ -122,7 +122,7 @@ def test_models_are_swapped_under_load_and_every_score_is_that_of_the_model_it_n
                 assert not deadline.passed, "".join(consumer.lines)
                 send()
             send()
-        assert consumer.process.wait(60) == 0, "".join(consumer.lines)
+        assert consumer.wait() == 0, "".join(consumer.lines)
 
     content = pipeline.committed_content()
     assert (len(content), set(content.values())) == (len(sent), {1})

@@ -76,8 +76,13 @@ class Running:
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
     _changed: threading.Condition = field(default_factory=threading.Condition)
+    _gatherer: threading.Thread = field(init=False)
 
-    def gather(self) -> None:
+    def __post_init__(self) -> None:
+        self._gatherer = threading.Thread(target=self._gather, daemon=True)
+        self._gatherer.start()
+
+    def _gather(self) -> None:
         """Reads standard error to its end."""
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -95,13 +100,26 @@ class Running:
         with self._changed:
             while not any(text in line for line in self.lines):
                 assert not deadline.passed, f"{text!r} did not come:\n{''.join(self.lines)}"
-                assert self.process.poll() is None, f"ended before {text!r}:\n{''.join(self.lines)}"
+                # Not the process: its exit code may be there before its last lines have been read.
+                assert self._gatherer.is_alive(), f"ended before {text!r}:\n{''.join(self.lines)}"
                 self._changed.wait(min(0.2, deadline.remaining))
+
+    def wait(self, seconds: float = 60) -> int:
+        """Waits for the exit code, and until all that was said has been read.
+
+        Raises:
+            AssertionError: A child that it left behind still has standard error open.
+            subprocess.TimeoutExpired: It has not ended in time.
+        """
+        code = self.process.wait(seconds)
+        self._gatherer.join(seconds)
+        assert not self._gatherer.is_alive(), f"standard error is still open:\n{''.join(self.lines)}"
+        return code
 
     def end(self, number: int, seconds: float = 60) -> int:
         """Sends a signal and waits for the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(seconds)
+        return self.wait(seconds)
 
 
 @contextmanager
@@ -116,14 +134,11 @@ def running(module: str, *arguments: str | Path) -> Iterator[Running]:
         text=True,
     )
     started = Running(process)
-    gatherer = threading.Thread(target=started.gather, daemon=True)
-    gatherer.start()
     try:
         yield started
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait()
-        gatherer.join()
+        started.wait()
         if process.stderr is not None:
             process.stderr.close()
