@@ -37,12 +37,14 @@ class LivePage:
         assets: Its files.
         routes: Further parts of it.
         url: Where people find it, when it is not where it is served.
+        host: Where it is served.
     """
 
     live: Live
     assets: Mapping[str, Asset]
     routes: Sequence[BaseRoute] = ()
     url: str | None = None
+    host: str | None = None
 
 
 def application(snapshots: Snapshots, page: LivePage | None) -> ASGIApp:
@@ -65,7 +67,9 @@ def application(snapshots: Snapshots, page: LivePage | None) -> ASGIApp:
     )
     # /metrics/ is not there; nobody is sent elsewhere by an address made of what a client sent.
     app.router.redirect_slashes = False
-    return Guard(app, has_page=page is not None, page_url=page.url if page else None)
+    if page is None:
+        return Guard(app, has_page=False)
+    return Guard(app, has_page=True, page_url=page.url, http_host=page.host)
 
 
 def _index(page: LivePage | None) -> _Endpoint:

@@ -75,14 +75,18 @@ class Guard:
         app: Answers.
         has_page: Whether there is a page to guard.
         page_url: Where people find it, when it is not where it is served.
+        http_host: Where it is served: whoever runs the consumer chose that name.
     """
 
-    def __init__(self, app: ASGIApp, *, has_page: bool, page_url: str | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, has_page: bool, page_url: str | None = None, http_host: str | None = None
+    ) -> None:
         self._app = app
         self._has_page = has_page
         url = urlsplit(page_url or "")
         self._origin = origin_of(page_url) if page_url else None
-        self._names = {name.lower() for name in (url.hostname, socket.gethostname()) if name}
+        names = (url.hostname, http_host, socket.gethostname())
+        self._names = {name.lower().rstrip(".") for name in names if name}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request; a fault is logged, and the server goes on."""

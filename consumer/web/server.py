@@ -132,7 +132,7 @@ def _page(settings: ConsumerSettings, watch: "Watch") -> "LivePage":
     from consumer.web.stream import Live  # noqa: PLC0415
 
     routes = [*sending.routes(settings), *proof.routes(settings)]
-    return LivePage(Live(watch), assets(), routes, settings.page_url)
+    return LivePage(Live(watch), assets(), routes, settings.page_url, settings.http_host)
 
 
 def address_of(settings: ConsumerSettings, port: int) -> str:

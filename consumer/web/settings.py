@@ -65,6 +65,9 @@ class HttpSettings(BaseModel):
             raise ValueError("must hold no user and no password: it is shown in the log and on the terminal")
         if port == 0:
             raise ValueError("must name a port from 1 to 65535, or none")
+        # The page asks for its parts at / and /page/.
+        if parts.path not in ("", "/"):
+            raise ValueError("must have no path: give the page a name or a port of its own")
         return url
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from consumer.web.guard import origin_of
 from consumer.web.server import serving
 from tests.support.http_port import BROWSER, ask, say, settings
 
-URL = "https://tandem.example/live/"
+URL = "https://tandem.example/"
 JSON = "application/json"
 
 
@@ -140,7 +140,7 @@ def test_what_a_form_of_any_site_could_send_is_refused(form: int, kind: str) -> 
 @pytest.mark.parametrize(
     ("url", "origin"),
     [
-        ("https://Tandem.Example:443/live/", "https://tandem.example"),
+        ("https://Tandem.Example:443/", "https://tandem.example"),
         ("HTTP://tandem.example:80", "http://tandem.example"),
         ("https://tandem.example:80/", "https://tandem.example:80"),
         ("https://tandem.example:8443/", "https://tandem.example:8443"),

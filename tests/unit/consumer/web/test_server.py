@@ -4,11 +4,13 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
 from consumer.settings import ConsumerSettings
-from consumer.web.server import serving
+from consumer.web import server
+from consumer.web.server import address_of, serving
 from shared.errors import ConfigurationError
 from tests.support.broker import free_port
 from tests.support.http_port import ask, settings
@@ -64,6 +66,29 @@ def test_the_log_says_where_a_person_finds_the_page(
     assert told == ([] if where is None else [where.format(port=port)])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        *(["--http-host", host] for host in ("0.0.0.0", "::", "::1", "192.0.2.7")),  # noqa: S104 - the case
+        *(["--http-host", host] for host in ("localhost", "Scorer", "scorer.lan.")),
+        ["--page-url", "https://tandem.example./"],
+        ["--http-host", "scorer", "--page-url", "http://tandem.example:8080"],
+    ],
+    ids=str,
+)
+def test_the_page_answers_where_the_log_says_that_it_is(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = server._listen
+    # Whatever the names mean on this machine.
+    monkeypatch.setattr(server, "_listen", lambda _, port: listen("127.0.0.1", port))
+    told = settings("--http-port", "0", *arguments)
+    with serving(told, list) as port:
+        assert port is not None
+        assert ask(port, "/page/state", Host=urlsplit(address_of(told, port)).netloc)[0].status == 200
+
+
 @pytest.mark.parametrize("host", [None, "203.0.113.1", "no.such.host.invalid"])
 def test_a_port_or_host_that_was_chosen_and_cannot_be_had_is_refused_with_what_to_change(
     taken: int, host: str | None
@@ -113,6 +138,7 @@ def test_a_server_that_failed_is_said_and_fails_nobody_at_the_end(
             "https://ada:hunter2@x/",
             "https://ada:hunter2@x:99999/",
             "https://ada@x/",
+            "https://tandem.example/live/",
         ),
     ],
 )
