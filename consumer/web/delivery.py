@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +58,7 @@ class Delivery(threading.Thread):
     Args:
         settings: Where the brokers and topics are, and the model's directory.
         event: What to send.
-        done: Is called at the end, in the thread.
+        done: Is called once, in the thread: before the last step is told, or at the end where none is.
         patience: Seconds for a consumer to take the event.
     """
 
@@ -75,13 +75,18 @@ class Delivery(threading.Thread):
         self._settings = settings.model_copy(
             update={"broker_timeout": min(settings.broker_timeout, _BROKER_SECONDS)}
         )
-        self._event, self._done, self._patience = event, done, patience
+        self._event, self._patience = event, patience
+        self._done = ExitStack()
+        self._done.callback(done)
         self._loop = asyncio.get_running_loop()
         self._told: asyncio.Queue[Step | None] = asyncio.Queue()
         self._unwanted = threading.Event()
         self._steps = Steps(self._tell)
 
     def _tell(self, step: Step | None) -> None:
+        # Whoever is answered may send the next one, while the connections of this one are closed.
+        if step is None or step.step in LAST:
+            self._done.close()
         # The loop has ended where the server has.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._told.put_nowait, step)
@@ -107,7 +112,6 @@ class Delivery(threading.Thread):
             logger.exception("An event of the page's form could not be sent")
             self._steps.happened("failed", "A fault of Tandem itself: the consumer's log has it.")
         finally:
-            self._done()
             self._tell(None)
 
     def _deliver(self) -> None:

@@ -59,6 +59,8 @@ class Kafka:
         self.fault: Exception | None = None
         self.go_on = threading.Event()
         self.go_on.set()
+        self.closes = threading.Event()
+        self.closes.set()
         self.wanted: list[bool] = []
 
     # What the writer does.
@@ -73,7 +75,7 @@ class Kafka:
         return [SimpleNamespace(result=lambda _: 7)]
 
     def close(self, _: Deadline) -> None:
-        pass
+        self.closes.wait(10)
 
     # What the follower does.
     @contextmanager
@@ -236,6 +238,17 @@ def test_a_third_event_at_the_same_time_is_turned_away(app: Starlette, kafka: Ka
     assert sorted(answer.status for answer in answers) == [200, 200, 429]
     (refused,) = [answer for answer in answers if answer.status == 429]
     assert (refused.headers["retry-after"], b"2 events are on their way" in refused.body) == ("1", True)
+
+
+def test_an_event_that_is_answered_turns_none_away_while_its_connections_are_closed(
+    app: Starlette, kafka: Kafka
+) -> None:
+    kafka.closes.clear()
+    try:
+        for _ in range(3):
+            assert send(app, json.dumps(EVENT))[-1]["step"] == "published"
+    finally:
+        kafka.closes.set()
 
 
 def test_a_fourth_event_within_a_second_is_turned_away_and_one_after_it_is_not() -> None:
