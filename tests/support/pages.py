@@ -252,11 +252,11 @@ def _proof(look: Look, at: float) -> Proof:
     return Proof(
         at=at - 3_720,
         holds=holds,
-        headline="Both paths gave the same answer for all 300,000 events, bit by bit."
+        headline="Identical and conserved: 300,000 events, to the bit, on both paths."
         if holds
-        else "Of 300,000 events, 2 are without an answer and 1 has two.",
+        else "Not proved: 2 missing, 1 duplicated, of 300,000 events.",
         events=300_000,
-        counts={"agree": 300_000} if holds else {"agree": 299_997, "lost": 2, "twice": 1},
+        counts={"identical": 300_000} if holds else {"identical": 299_997, "missing": 2, "duplicated": 1},
         certificate="6b1f0a33c5d99e10c2b7c4d1f5a89e7726dc0f9aa5cf5f5d4f1f8a4be2a14b07",
         report=True,
     )

@@ -65,7 +65,7 @@ def test_it_says_where_the_page_is_and_all_that_matters_of_the_state() -> None:
         "agrees on 95.52% of 597,995 events": "agrees on 95.52% of 597,995 events: 14,801 true for it alone,"
         " 11,990 for the model alone",
         "sentinel": "6,011 events scored again: no disagreement",
-        "proof": "Both paths gave the same answer for all 300,000 events, bit by bit.",
+        "proof": "Identical and conserved: 300,000 events, to the bit, on both paths.",
     }
 
 
