@@ -282,20 +282,22 @@ class _Swaps:
         found: dict[str, dict[str, str]] = {}
         for model in models_of(merged):
             found.setdefault(model.role, {})[model.sha256] = f"{model.name}@{model.version}"
+        used = [{role for role, *_ in numbers(one["metrics"], measures.MODEL)} for one in snapshots]
         for role, models in found.items():
-            self._look_at(at, role, models)
+            self._look_at(at, role, models, by_all=all(role in roles for roles in used))
         # Each worker refuses the same model by itself: that is told once.
         refused = max((_refused_by(snapshot) for snapshot in snapshots), default=0.0)
         for _ in range(min(_MOST_SWAPS, round(refused - self._refused))):
             self._latest.append(Swap(at=round(at, 3), role=None, what="refused", model=None, sha256=None))
         self._refused = max(self._refused, refused)
 
-    def _look_at(self, at: float, role: str, models: Mapping[str, str]) -> None:
-        before = self._in_use.get(role)
+    def _look_at(self, at: float, role: str, models: Mapping[str, str], *, by_all: bool) -> None:
+        before, alone = self._in_use.get(role), by_all and len(models) == 1
         what: Literal["started", "swapped"] = "started" if before is None else "swapped"
         for sha256, model in models.items():
-            # A worker that comes back with the newest model swaps nothing.
-            if sha256 not in (before or ()) and sha256 != self._newest.get(role):
+            # A worker that comes back with the newest model swaps nothing; once all have gone back to an
+            # older one, which some may never have left, that one is swapped in again.
+            if sha256 != self._newest.get(role) and (alone or sha256 not in (before or ())):
                 self._newest[role] = sha256
                 self._latest.append(Swap(at=round(at, 3), role=role, what=what, model=model, sha256=sha256))
         self._in_use[role] = set(models)

@@ -237,6 +237,16 @@ def test_a_model_that_takes_over_is_a_swap_and_one_that_is_refused_by_all_worker
     ]
 
 
+def test_a_swap_that_is_taken_back_before_all_workers_have_made_it_is_told() -> None:
+    consumer = Consumer(workers=2)
+    for version, of in (("1", consumer.workers), ("2", consumer.workers[:1]), ("1", consumer.workers[:1])):
+        for worker in of:
+            worker.uses(version)
+        consumer.tick()
+    told = [(swap.what, swap.model) for swap in consumer.watch.state().swaps]
+    assert told == [("swapped", "churn@1"), ("swapped", "churn@2"), ("started", "churn@1")]
+
+
 def test_a_worker_that_is_started_again_with_the_same_model_swaps_nothing() -> None:
     consumer = Consumer(workers=2)
     for worker in consumer.workers:
