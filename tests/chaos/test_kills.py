@@ -10,6 +10,7 @@ import pytest
 
 from shared.deadline import Deadline
 from shared.kafka.connection import KafkaSettings
+from shared.kafka.groups import GroupLag
 from tests.support.commands import Running, running
 from tests.support.topics import make_pipeline
 
@@ -35,12 +36,15 @@ def test_killed_and_restarted_consumers_lose_nothing(kafka: KafkaSettings, guara
     pipeline.send(values, batch_bytes=16_000)
     work = ("--guarantee", guarantee, "--batch-events", "500", "--until-idle", "5")
     options = pipeline.options(MODEL, *work, *SESSION)
+    lag = GroupLag(kafka, pipeline.name, pipeline.events)
     for _ in range(KILLS):
         with running("consumer", *options) as consumer:
             consumer.wait_for('"Ready"')
+            wait_for_progress(lag)
             # Not a wait for a condition: the kill is to fall at a random moment of the work.
             time.sleep(rng.uniform(0.02, 0.15))
             assert consumer.end(signal.SIGKILL) == -signal.SIGKILL
+    lag.close(Deadline.after(5))
     with running("consumer", *options) as consumer:
         assert consumer.wait(120) == 0
     content = pipeline.committed_content()
@@ -58,6 +62,20 @@ def test_killed_and_restarted_consumers_lose_nothing(kafka: KafkaSettings, guara
             assert offsets == sorted(offsets)
 
 
+def wait_for_progress(lag: GroupLag) -> None:
+    """Returns when a batch has been committed."""
+    before, deadline = lag.records(), Deadline.after(60)
+    while lag.records() >= before:
+        assert not deadline.passed, "nothing was committed"
+
+
+def wait_for_progress_everywhere(lag: GroupLag) -> None:
+    """Returns when a batch of each partition has been committed, and so one of each member."""
+    deadline = Deadline.after(60)
+    while any(partition.committed is None for partition in lag.partitions()):
+        assert not deadline.passed, "nothing of some partition was committed"
+
+
 def read_by(consumer: Running) -> int:
     """How many events a consumer that has ended says that it read."""
     last = json.loads(next(line for line in consumer.lines if "Done:" in line))["message"]
@@ -71,6 +89,7 @@ def test_of_three_members_one_is_killed_and_the_others_take_its_partitions_over(
     ]
     work = ("--batch-events", "500", "--until-idle", "5", "--transaction-timeout", "3")
     options = pipeline.options(MODEL, *work, *SESSION)
+    lag = GroupLag(kafka, pipeline.name, pipeline.events)
     with (
         running("consumer", *options) as victim,
         running("consumer", *options) as second,
@@ -79,7 +98,9 @@ def test_of_three_members_one_is_killed_and_the_others_take_its_partitions_over(
         for member in (victim, second, third):
             member.wait_for('"Ready"')
         pipeline.send(events[: MEMBERS_EVENTS // 2], batch_bytes=4_000)
+        wait_for_progress_everywhere(lag)
         assert victim.end(signal.SIGKILL) == -signal.SIGKILL
+        lag.close(Deadline.after(5))
         pipeline.send(events[MEMBERS_EVENTS // 2 :], batch_bytes=4_000)
         assert (second.wait(), third.wait()) == (0, 0)
     read = read_by(second), read_by(third)
