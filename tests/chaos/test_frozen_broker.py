@@ -46,7 +46,7 @@ def output(pipeline: Pipeline) -> Iterator[Reader]:
 
 def wait_for_progress(output: Reader) -> None:
     """Returns when a batch has been committed: by then the client holds the events of many more."""
-    before, deadline = output.end_offsets(), Deadline.after(30)
+    before, deadline = output.end_offsets(), Deadline.after(60)
     while output.end_offsets() == before:
         assert not deadline.passed, "nothing was committed"
 
