@@ -1,6 +1,7 @@
 """The demo's own arithmetic and waiting; tests/integration/test_demo.py runs it."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from rich.console import Console
 
 from demo.commands import CommandFailedError, Commands, wait_until
-from demo.figures import busiest_rate
+from demo.figures import Latency, Stream, busiest_rate
+from demo.topics import Topics
+from demo.verdict import give_verdict
 from shared.deadline import Deadline
 from shared.errors import StalledError
 from shared.kafka.connection import KafkaSettings
@@ -71,3 +74,26 @@ def test_a_background_command_that_ends_early_is_told_with_its_last_words(comman
         commands.running("early", "json.tool", "--nonsense"),
     ):
         pytest.fail("it never was ready")
+
+
+@pytest.mark.parametrize(("proved", "right"), [(True, True), (False, True), (True, False)])
+def test_events_that_come_once_the_proof_has_begun_change_no_verdict(
+    proved: bool, right: bool, commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "batch").mkdir()
+    manifest = {"counts": {"read": 10}, "run": {"rows_per_second": 1e6}}
+    (tmp_path / "batch" / "manifest.json").write_text(json.dumps(manifest))
+    proof = {"holds": proved, "counts": {"identical": 9}, "ledger": [{"of_no_event": 0}], "certificate": "c"}
+    monkeypatch.setattr(Commands, "run", lambda *_: None)
+    monkeypatch.setattr(Commands, "answer", lambda *_: proof)
+    found = {
+        "wait_until_settled": None,
+        "run_lesson": right,
+        "_measure_latency": Latency(20.0, 90.0, 9),
+        # One more than is proved.
+        "stream_figures": Stream(10, 10, 0, 1000.0),
+    }
+    for name, value in found.items():
+        monkeypatch.setattr(f"demo.verdict.{name}", lambda *_, value=value: value)
+    console, topics = Console(file=io.StringIO()), Topics("e", "p", "d", "g")
+    assert give_verdict(commands, NOWHERE, topics, tmp_path, tmp_path, console) == (proved and right)
