@@ -11,6 +11,7 @@ from shared.kafka.topics import TopicSpec, create_topics
 from shared.kafka.writer import Writer
 from tests.support.broker import unique
 from tests.support.records import MakeReader, MakeTopic, MakeWriter
+from tests.support.topics import KEPT
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def topic_factory(kafka: KafkaSettings) -> MakeTopic:
 
     def make(prefix: str = "topic", partitions: int = 1, **configs: str) -> str:
         name = unique(prefix)
-        settings = {option.replace("_", "."): value for option, value in configs.items()}
+        settings = KEPT | {option.replace("_", "."): value for option, value in configs.items()}
         create_topics(kafka, {name: TopicSpec(partitions, configs=settings)}, Deadline.after(20))
         return name
 

@@ -61,6 +61,8 @@ def _environment(port: int) -> dict[str, str]:
         "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
         "KAFKA_MESSAGE_MAX_BYTES": str(MAX_MESSAGE_BYTES),
         "KAFKA_REPLICA_FETCH_MAX_BYTES": str(MAX_MESSAGE_BYTES),
+        # Records are stamped as tests like; those of long ago would be deleted while they are read.
+        "KAFKA_LOG_RETENTION_MS": "-1",
     }
 
 

@@ -17,6 +17,9 @@ from shared.kafka.topics import TopicSpec, create_topics
 from shared.kafka.writer import Writer
 from tests.support.broker import unique
 
+#: Settings of a topic whose records are never deleted, whenever they are stamped.
+KEPT = {"retention.ms": "-1"}
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -105,8 +108,11 @@ class Pipeline:
 def make_pipeline(kafka: KafkaSettings, partitions: int = 3, event_bytes: int = 11 << 20) -> Pipeline:
     """Fresh topics that take 10 MB events, or others as large as told."""
     made = Pipeline(kafka, unique("pipeline"), partitions)
-    source = TopicSpec(partitions, configs={"max.message.bytes": str(event_bytes)})
-    target = TopicSpec(partitions, configs={"max.message.bytes": str(event_bytes + MAX_HEADER_BYTES)})
+
+    def spec(most: int) -> TopicSpec:
+        return TopicSpec(partitions, configs={"max.message.bytes": str(most), **KEPT})
+
+    source, target = spec(event_bytes), spec(event_bytes + MAX_HEADER_BYTES)
     topics = {made.events: source, made.predictions: target, made.dead_letters: target}
     create_topics(kafka, topics, Deadline.after(30))
     return made
