@@ -1,5 +1,6 @@
 """The live page shows what it is told, to whoever looks: a real server and a real browser, made-up states."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -198,6 +199,7 @@ def test_figures_and_verdicts_are_those_of_the_state(tab: Tab, consumer: MadeUp)
     }
     for place, text in figures.items():
         expect(page.locator(place)).to_have_text(text)
+    expect(page.locator(".big.second")).to_have_text("10 rejected/s, in the last second")
     expect(page.locator("#balanced")).to_contain_text("Balanced")
     expect(page.locator("#sentinel-verdict")).to_contain_text("0 disagreements")
     expect(page.locator("#proof-verdict")).to_contain_text("Holds")
@@ -292,6 +294,55 @@ def test_old_news_is_shown_as_old_though_the_connection_lives(tab: Tab, consumer
         assert faults_found_by_axe(page) == ""
     consumer.stopped = False
     expect(page.locator("body")).to_have_attribute("data-status", "live")
+
+
+def test_a_page_too_many_is_told_so_and_goes_on_when_another_is_closed(
+    tab: Tab, consumer: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(stream, "_AT_ONCE", 0)
+        tab.open(consumer.address)
+        told = "0 pages are open, as many as there may be: close one. This page goes on trying."
+        expect(tab.page.locator("#banner")).to_have_text(told)
+        expect(tab.page.locator("#status")).to_have_text("Turned away")
+    expect(tab.page.locator("body")).to_have_attribute("data-status", "live")
+
+
+@pytest.mark.parametrize("button", ["Send", "Send a broken one", "Edit as text"])
+def test_a_form_that_could_not_be_had_is_asked_for_again(tab: Tab, consumer: MadeUp, button: str) -> None:
+    step = json.dumps({"step": "failed", "text": "no broker"})
+    tab.page.route("**/page/send", lambda route: route.fulfill(body=f"{step}\n"))
+    tab.page.route("**/page/form", lambda route: route.fulfill(status=503, body="no model"))
+    page = show(tab, consumer, "calm")
+    problem, fields = page.get_by_role("alert"), page.locator(".send-field")
+    press = page.get_by_role("button", name=button, exact=True)
+    expect(problem).to_have_text("The form cannot be shown: no model")
+    with page.expect_response("**/page/form"):
+        press.click()
+    page.unroute("**/page/form")
+    press.click()
+    expect(problem).to_be_hidden()
+    expect(fields).not_to_have_count(0)
+    if button == "Edit as text":
+        expect(page.locator("#send-raw")).to_have_value(re.compile("customerID"))
+    else:
+        expect(page.locator("#send-steps")).to_contain_text("no broker")
+    assert [line for line in tab.console if "503" not in line] == []
+
+
+def test_a_consumer_that_is_started_again_with_a_form_or_without_one_is_shown_so(
+    tab: Tab, consumer: MadeUp
+) -> None:
+    page = show(tab, consumer, "busy")
+    form = page.locator("#send")
+    expect(form).to_be_hidden()
+    for _ in range(2):
+        consumer.look = "calm"
+        expect(form).to_be_visible()
+        expect(form.locator(".send-field")).not_to_have_count(0)
+        consumer.look = "busy"
+        expect(form).to_be_hidden()
+    assert (tab.console, tab.failures) == ([], [])
 
 
 def test_a_letter_is_opened_and_closed_by_keyboard_alone(tab: Tab, consumer: MadeUp) -> None:

@@ -6,11 +6,12 @@
  */
 
 import { add, draw, join, mark, restyle } from "./charts.js";
-import { byId, keyed, make, say } from "./dom.js";
+import { byId, keyed, make, say, show } from "./dom.js";
 import { prepare, showEvents } from "./events.js";
 import { showFigures, workerState } from "./figures.js";
 import { duration, moment, time } from "./format.js";
 
+const STREAM = "/page/stream";
 // All in seconds: without news the page is stale; without any the connection is made anew.
 const STALE = 3;
 const DEAD = 12;
@@ -25,13 +26,20 @@ let heard = performance.now();
 /** When the connection was made, or said anything at all. */
 let alive = performance.now();
 let restarts = [];
+/** Why there is no stream, in the consumer's words; empty where it says nothing. */
+let refused = "";
+/** Whether the form was asked for. */
+let sends = false;
 
 const since = (then) => (performance.now() - then) / 1000;
 
 function connect() {
   source?.close();
   alive = performance.now();
-  source = new EventSource("/page/stream");
+  source = new EventSource(STREAM);
+  source.addEventListener("error", async () => {
+    refused = source.readyState === EventSource.CLOSED ? await whyRefused() : "";
+  });
   source.addEventListener("history", (event) => {
     alive = performance.now();
     join(JSON.parse(event.data));
@@ -42,10 +50,23 @@ function connect() {
   });
 }
 
+/** What the consumer answers instead of a stream: an EventSource does not tell. */
+async function whyRefused() {
+  const asking = new AbortController();
+  try {
+    const answer = await fetch(STREAM, { signal: asking.signal });
+    const told = !answer.ok && answer.headers.get("Content-Type")?.startsWith("text/plain");
+    return told ? (await answer.text()).trim() : "";
+  } catch {
+    return "";
+  } finally {
+    asking.abort();
+  }
+}
+
 function take(next) {
   if (state && next.about.run !== state.about.run) restarted(next.about);
   else if (next.at === state?.at) return;
-  const first = state === null;
   state = next;
   heard = performance.now();
   if (next.second) add(next.second);
@@ -54,7 +75,7 @@ function take(next) {
   draw(next);
   showEvents(next);
   showStatus();
-  if (first && next.about.send_form) letSend(next.about);
+  letSend(next.about);
 }
 
 function restarted(about) {
@@ -74,7 +95,11 @@ function marks({ swaps }) {
   return [...restarts.map((at) => [at, "started again"]), ...swapped];
 }
 
+/** Shows the form while the consumer takes events; one that is started again may begin to, or end. */
 async function letSend(about) {
+  show("send", about.send_form && byId("send").hasChildNodes());
+  if (!about.send_form || sends) return;
+  sends = true;
   const { mount } = await import("./send.js");
   mount(byId("send"), about);
 }
@@ -95,6 +120,9 @@ function showStatus() {
 
 function judged() {
   const late = since(heard) > STALE;
+  if (state === null && refused) {
+    return { status: "stale", word: "Turned away", banner: `${refused} This page goes on trying.` };
+  }
   if (state === null && late) {
     const banner = "The consumer does not answer. This page goes on trying.";
     return { status: "stale", word: "No answer", banner };

@@ -70,10 +70,10 @@ function parts(about) {
   problem.hidden = true;
   asked.addEventListener("submit", (event) => {
     event.preventDefault();
-    follow(eventText());
+    withForm(() => follow(eventText()));
   });
-  broken.addEventListener("click", () => follow(torn(eventText())));
-  asText.addEventListener("click", () => editAsText(asText.getAttribute("aria-pressed") !== "true"));
+  broken.addEventListener("click", () => withForm(() => follow(torn(eventText()))));
+  asText.addEventListener("click", () => withForm(() => editAsText(asText.getAttribute("aria-pressed") !== "true")));
   const all = [title, what, problem, make("div", "send", asked, log)];
   return { all, fields, text, raw, asText, asked, steps, log, problem };
 }
@@ -100,6 +100,12 @@ async function renew() {
     if (input.value === typed(old)) input.value = typed(fresh);
   }
   form = next;
+}
+
+/** Does what needs the form; one that could not be had is asked for again. */
+async function withForm(act) {
+  if (!form) await renew();
+  if (form) act();
 }
 
 const idOf = ({ name }) => `send-field-${name}`;
