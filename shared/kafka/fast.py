@@ -47,6 +47,8 @@ from shared.kafka.encode import Encoded
 _VERSION = "3.0."
 # Seconds that a producer which is given up has to end its thread.
 _LONGEST_GOODBYE = 2.0
+# Milliseconds after which a sender looks again whether a node is ready.
+_LONGEST_PAUSE_MS = 50
 _TOO_LARGE = (client.MessageSizeTooLargeError, client.RecordListTooLargeError)
 
 # --- connecting ---------------------------------------------------------------------------------------
@@ -490,6 +492,27 @@ def surface_too_large(producer: KafkaProducer) -> None:
         accumulator.muted.discard(batch.topic_partition)
 
     sender._dispatch_error = fail_too_large
+
+
+def keep_unsent(producer: KafkaProducer) -> None:
+    """Lets a step of a transaction be tried again whose connection is lost before it is sent.
+
+    The library (3.0.12) forgets it then: its sender expects to be told that a node is not ready, and meets an
+    error instead. Whoever waits for the step would wait until its deadline.
+    """
+    network: KafkaNetClient = producer._sender._client
+    await_ready = network.await_ready
+
+    def is_ready(node_id: Any, timeout_ms: float = 30_000) -> bool:
+        try:
+            return bool(await_ready(node_id, timeout_ms=timeout_ms))
+        except client.KafkaConnectionError:
+            # The sender asks again at once.
+            pause_ms = network.connection_delay(node_id) * 1000
+            network.poll(timeout_ms=min(max(pause_ms, 1), _LONGEST_PAUSE_MS))
+            return False
+
+    network.await_ready = is_ready
 
 
 def give_up(producer: KafkaProducer) -> None:

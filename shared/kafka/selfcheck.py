@@ -102,7 +102,7 @@ _TEXTS: Final[Mapping[Any, Sequence[str]]] = {
         "batch.drained = now",
         "self.config['compression_attrs']",
     ),
-    Sender: ("self._dispatch_error(",),
+    Sender: ("self._dispatch_error(", "self._client =", "elif not self._client.await_ready(target_node"),
     TransactionManager: (
         "self._transaction_started =",
         "self._pending_txn_offset_commits =",

@@ -99,6 +99,8 @@ class Writer:
         producer = open_client(KafkaProducer, options, self._settings, deadline)
         if self._fast is not None:
             self._fast.surface_too_large(producer)
+        if fast := fast_path(public_calls=False):
+            fast.keep_unsent(producer)
         if self._options["transactional_id"] is not None:
             try:
                 with translated(f"starting transactions as {self._options['transactional_id']!r}"):
