@@ -63,7 +63,7 @@ class Port:
 
     def wait_for(self, path: str, status: int) -> dict[str, Any]:
         """The answer, once it has this status."""
-        deadline, told = Deadline.after(30), self.ask(path)
+        deadline, told = Deadline.after(60), self.ask(path)
         while told[0] != status:
             assert not deadline.passed, f"{path} is not {status}: {told}"
             time.sleep(0.1)
@@ -73,7 +73,7 @@ class Port:
 
     def wait_until(self, holds: Callable[[dict[str, float]], bool]) -> dict[str, float]:
         """The metrics, once something holds of them."""
-        deadline, told = Deadline.after(30), self.metrics()
+        deadline, told = Deadline.after(60), self.metrics()
         while not holds(told):
             assert not deadline.passed, told
             time.sleep(0.1)
@@ -138,7 +138,7 @@ def test_health_and_metrics_under_load(pipeline: Pipeline, workers: int) -> None
 def test_a_broker_that_falls_silent_makes_it_unready_but_does_not_end_it(kafka: KafkaSettings) -> None:
     with own_broker() as broker:
         pipeline = make_pipeline(kafka.model_copy(update={"bootstrap_servers": broker.address}))
-        options = pipeline.options(MODEL, "--http-port", "0", "--stall-timeout", "3")
+        options = pipeline.options(MODEL, "--http-port", "0", "--stall-timeout", "5")
         with running("consumer", *options) as consumer:
             port = Port(consumer)
             port.wait_for("/readyz", 200)
@@ -163,13 +163,14 @@ def test_a_partition_that_stands_still_ends_the_consumer_which_says_which_one_an
     pipeline: Pipeline,
 ) -> None:
     pipeline.send(events(300))
-    options = pipeline.options(MODEL, "--http-port", "0", "--stall-timeout", "3")
+    options = pipeline.options(MODEL, "--http-port", "0", "--stall-timeout", "5")
     with running("tests.support.stuck_consumer", "paused", *options) as consumer:
         port = Port(consumer)
         port.wait_until(lambda now: total(now, "tandem_events_read_total") == 200)
         assert consumer.wait() == 5
     told = error_line(consumer)
-    assert told["message"].startswith("Stalled: partition 1 has stood at offset 0 for 3 s, and ends at 100")
+    said = r"Stalled: partition 1 has stood at offset 0 for ([5-9]|\d\d+) s, and ends at 100"
+    assert re.match(said, told["message"])
     assert (told["partition"], told["position"], told["end"], told["level"]) == (1, 0, 100, "error")
     assert "File" in told["stack"]
     assert any("error: The consumer does not get on: partition 1" in line for line in consumer.lines)
@@ -182,12 +183,11 @@ def test_a_partition_that_stands_still_ends_the_consumer_which_says_which_one_an
 
 def test_a_loop_that_hangs_is_ended_by_force_with_the_stack_that_shows_where(pipeline: Pipeline) -> None:
     pipeline.send(events(30))
-    options = pipeline.options(MODEL, "--http-port", "0", "--stall-timeout", "2")
+    options = pipeline.options(MODEL, "--http-port", "0", "--stall-timeout", "5")
     with running("tests.support.stuck_consumer", "hanging", *options) as consumer:
         port = Port(consumer)
-        assert port.wait_for("/livez", 503)["workers"]["0"]["why"][0].startswith(
-            "the step 'score' has taken 2 s"
-        )
+        why = port.wait_for("/livez", 503)["workers"]["0"]["why"][0]
+        assert re.match(r"the step 'score' has taken ([5-9]|\d\d+) s", why)
         assert port.ask("/readyz")[0] == 503
         assert consumer.wait() == 5
     told = error_line(consumer)
