@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -103,13 +104,20 @@ def test_a_group_that_does_not_exist_is_a_sentence(pipeline: Pipeline) -> None:
 def test_watching_ends_with_ctrl_c_in_good_order(pipeline: Pipeline) -> None:
     pipeline.send([EVENT])
     assert command("consumer", *pipeline.options(MODEL, "--no-http", "--max-events", "1")).code == 0
-    watching = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "consumer", "status", *asked(pipeline), "--watch", "0.1", "--json"],
         cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert watching.stdout is not None
-    shown = [json.loads(watching.stdout.readline()) for _ in range(2)]
-    watching.send_signal(signal.SIGINT)
-    _, errors = watching.communicate(timeout=30)
+    ) as watching:  # fmt: skip
+        # Ends the wait for a line that does not come.
+        limit = threading.Timer(60, watching.kill)
+        limit.start()
+        try:
+            assert watching.stdout is not None
+            shown = [json.loads(watching.stdout.readline()) for _ in range(2)]
+            watching.send_signal(signal.SIGINT)
+            _, errors = watching.communicate(timeout=30)
+        finally:
+            limit.cancel()
+            watching.kill()
     assert (watching.returncode, errors) == (0, "")
     assert [one["ledger"]["read"] for one in shown] == [1, 1]
