@@ -31,6 +31,12 @@ from tests.support.models import linear_model
 STAMP = 1_700_000_000_000
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, too, the thread has ended at the end of a block."""
+    monkeypatch.setattr("consumer.latest.showing._PATIENCE", 30.0)
+
+
 class Clock:
     """A monotonic clock that stands until it is moved."""
 
@@ -483,12 +489,14 @@ def test_events_are_committed_while_others_look(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("consumer.latest.showing._PAUSE", 0.0)
     monkeypatch.setattr("consumer.latest.showing._REST_TIMES", 0)
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=look, daemon=True)
     thread.start()
-    with worker.showing:
-        for offset in range(0, 600, 3):
-            worker.commit(lesson_columns(0, offset, event(1), b"junk", event(2)))
-    looking.set()
+    try:
+        with worker.showing:
+            for offset in range(0, 600, 3):
+                worker.commit(lesson_columns(0, offset, event(1), b"junk", event(2)))
+    finally:
+        looking.set()
     thread.join()
     latest = worker.look()
     assert offsets(latest) == ["0/599", "0/597", "0/596", "0/594", "0/593", "0/591", "0/590", "0/588"]

@@ -318,10 +318,12 @@ def test_others_look_while_samples_are_taken() -> None:
             seen.append({len(column) for column in history.model_dump().values()})
             watch.state().model_dump_json()
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=look, daemon=True)
     thread.start()
-    for _ in range(50):
-        watch.tick()
-    done.set()
+    try:
+        for _ in range(50):
+            watch.tick()
+    finally:
+        done.set()
     thread.join()
     assert {len(lengths) for lengths in seen} == {1}

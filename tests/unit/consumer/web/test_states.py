@@ -85,19 +85,19 @@ def test_partitions_are_told_by_number_and_a_lag_that_is_not_known_is_none() -> 
 
 
 def test_the_lag_is_that_of_all_workers() -> None:
-    snapshots = [at_work(0, 1).snapshot(), at_work(1, 10).snapshot()]
+    snapshots = [telemetry.snapshot() for telemetry in (at_work(0, 1), at_work(1, 10))]
     assert lag_of(snapshots, snapshots[1]["at"]) == 6
 
 
 def test_the_lag_is_not_known_while_a_worker_is_between_two_processes() -> None:
     gathered = Gathered([0, 1])
     assert lag_of(gathered(), time.monotonic()) is None
-    for worker in (0, 1):
-        gathered.put(at_work(worker, worker).snapshot())
-    assert lag_of(gathered(), time.monotonic()) == 6
+    for telemetry in (at_work(0, 0), at_work(1, 1)):
+        gathered.put(last := telemetry.snapshot())
+    assert lag_of(gathered(), last["at"]) == 6
     # What is written to its partitions from now on is read by nobody, and counted by nobody.
     gathered.ended(1, "its process ended with exit code -9")
-    assert lag_of(gathered(), time.monotonic()) is None
+    assert lag_of(gathered(), last["at"]) is None
 
 
 def test_the_lag_is_not_known_while_a_worker_says_nothing() -> None:
