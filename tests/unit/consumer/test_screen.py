@@ -160,7 +160,8 @@ def test_what_workers_had_that_are_gone_by_the_end_is_told_as_it_was() -> None:
     assert any(line.endswith("0 read = 0 scored + 0 rejected: it balances") for line in closing)
 
 
-def test_a_terminal_that_stands_still_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("before", [True, False], ids=["while figures are drawn", "at the very end"])
+def test_a_terminal_that_stands_still_holds_up_no_end(before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("consumer.screen._PATIENCE", 0.01)
     where, end = console()
     stands, writing, goes_on = threading.Event(), threading.Event(), threading.Event()
@@ -173,19 +174,16 @@ def test_a_terminal_that_stands_still_holds_up_no_end(monkeypatch: pytest.Monkey
         return write(text)
 
     monkeypatch.setattr(end, "write", slow)
-    for before in (True, False):
-        # While figures are drawn, and at the very end.
-        with Screen(where, sample_state, sample_state, period=0.01 if before else 60):
-            wait_for(end, "12 over 6 partitions")
-            stands.set()
-            assert not before or writing.wait(10)
-        assert "screen" in [thread.name for thread in threading.enumerate()]
-        goes_on.set()
-        for thread in threading.enumerate():
-            if thread.name == "screen":
-                thread.join(10)
-        for event in (stands, writing, goes_on):
-            event.clear()
+    earlier = threading.enumerate()
+    with Screen(where, sample_state, sample_state, period=0.01 if before else 60):
+        wait_for(end, "12 over 6 partitions")
+        stands.set()
+        assert not before or writing.wait(10)
+    assert writing.wait(10)
+    [screen] = [thread for thread in threading.enumerate() if thread not in earlier]
+    goes_on.set()
+    screen.join(10)
+    assert not screen.is_alive()
 
 
 def test_figures_that_cannot_be_had_stop_nothing(caplog: pytest.LogCaptureFixture) -> None:
