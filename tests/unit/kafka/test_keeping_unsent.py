@@ -14,6 +14,7 @@ from shared.kafka import fast
 def steps_left(*, kept: bool) -> list[Any]:
     """What a sender still has to do that found the coordinator away when it was to end a transaction."""
     network = KafkaNetClient(bootstrap_servers="127.0.0.1:1")
+    fast.close_sockets(network)
     [away] = network.cluster.bootstrap_brokers()
     manager = TransactionManager(transactional_id="steps", api_version=(4, 0))
     manager._transaction_coordinator, manager._transaction_started = away.node_id, True
