@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -90,7 +91,9 @@ class Project:
             # Waits for it, and closes the pipe.
             with self._up:
                 self._up.terminate()
-                self._rest.join(_SECONDS)
+                # Not started where `up` was interrupted.
+                if self._rest.ident is not None:
+                    self._rest.join(_SECONDS)
             self._up = None
 
     def get(self, path: str) -> bytes:
@@ -112,7 +115,7 @@ class Project:
                 last = self.state()
                 if holds(last):
                     return last
-            except OSError as error:  # no consumer is there, and the connection is closed
+            except (OSError, HTTPException) as error:  # no consumer is there, or it went while it answered
                 last = {"error": repr(error)}
             time.sleep(0.2)
         pytest.fail(f"not so within {_STATE_SECONDS} s; the page shows at last: {last}")
