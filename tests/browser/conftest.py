@@ -1,11 +1,11 @@
-"""One browser for the tests of a file."""
+"""One browser for the tests of a file, and patience with its pages."""
 
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from tests.support.browser import running_browser
+from tests.support.browser import PATIENCE, running_browser
 
 
 @pytest.fixture(scope="module")
@@ -13,3 +13,11 @@ def browser() -> Iterator[Browser]:
     """A browser without a window; it ends with the file's tests, since its event loop is in others' way."""
     with running_browser() as browser:
         yield browser
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """What is expected of the page is waited for."""
+    expect.set_options(timeout=PATIENCE)
+    yield
+    expect.set_options(timeout=5_000)

@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 
 from tests.support.trouble import give_up
 
+#: Milliseconds for what depends on processes that share a busy machine.
+PATIENCE = 60_000
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _REMEDY = "install Chromium, for instance by: apt-get install chromium"
 # Nothing leaves this machine while the browser runs, whatever it does for itself.
