@@ -340,6 +340,22 @@ def _receive_tls(sock: ssl.SSLSocket) -> tuple[bytes, Exception | None]:
     return b"".join(received), client.KafkaConnectionError("socket disconnected")
 
 
+def finish_joining(consumer: KafkaConsumer) -> None:
+    """Lets a member go on to join its group until it has joined.
+
+    A member that leads joins again when its topic has new partitions. The library (3.0.12) takes that as done
+    once they are assigned: where a poll ends before the group has answered, nobody waits for the answer, and
+    the member reads nothing ever after.
+    """
+    coordinator = consumer._coordinator
+    need_rejoin = coordinator.need_rejoin
+
+    def is_joining() -> bool:
+        return coordinator.state is MemberState.REBALANCING or bool(need_rejoin())
+
+    coordinator.need_rejoin = is_joining
+
+
 def fetch_position(consumer: KafkaConsumer, tp: TopicPartition) -> int | None:
     """The next offset that the consumer will ask for, control batches passed over; None when not known."""
     state = consumer._subscription.assignment.get(tp)

@@ -123,6 +123,8 @@ class Reader:
         if self._fast is not None:
             self._fast.read_columns(self._consumer)
             self._fast.receive_at_once(self._consumer)
+        if fast := fast_path(public_calls=False):
+            fast.finish_joining(self._consumer)
         try:
             if group is None:
                 self._assign(partitions)

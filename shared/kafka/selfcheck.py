@@ -83,6 +83,8 @@ _TEXTS: Final[Mapping[Any, Sequence[str]]] = {
         "self.rejoin_needed =",
         "self._heartbeat_enabled =",
         "self._heartbeat_closed =",
+        "while self.need_rejoin():",
+        "self.state = MemberState.REBALANCING",
     ),
     KafkaConnectionManager: (
         "await self._build_transport(",

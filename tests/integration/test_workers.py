@@ -230,6 +230,25 @@ def test_a_member_knows_its_topic_before_it_joins_the_group(
         assert reader(topic, unique("group"))._consumer._cluster.partitions_for_topic(topic) == {0, 1, 2}
 
 
+def test_a_member_reads_partitions_that_its_topic_was_given(
+    kafka: KafkaSettings, topic_factory: MakeTopic, public_calls: bool
+) -> None:
+    often = kafka.model_copy(update={"kafka_option": {"metadata_max_age_ms": "50"}})
+    topic, admin = topic_factory(), KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    reader = Reader(often, topic, group=unique("group"), public_calls=public_calls)
+    try:
+        for partitions in range(2, 8):
+            admin.create_partitions({topic: partitions})
+            deadline = Deadline.after(30)
+            while len(reader.assignment) < partitions:
+                assert not deadline.passed
+                # Shorter than an exchange with the group: it ends in the midst of one.
+                reader.poll(0.001)
+    finally:
+        reader.close(Deadline.after(5))
+        admin.close()
+
+
 def poll_until(reader: Reader, deadline: Deadline) -> None:
     while not deadline.passed:
         reader.poll(0.1)

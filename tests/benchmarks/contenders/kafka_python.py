@@ -21,6 +21,9 @@ def _clients(job: Job, **consumer_options: Any) -> tuple[Any, Any]:
         enable_auto_commit=False,
         **consumer_options,
     )
+    # A member that learns of its topic's partitions after it has joined joins again, and kafka-python 3.0.12
+    # may then wait without end.
+    consumer.partitions_for_topic(job.source)
     options: dict[str, Any] = {"acks": "all", "linger_ms": 5, "batch_size": 1 << 18}
     if job.exactly_once:
         options |= {"transactional_id": job.target, "retry_backoff_ms": 2}
