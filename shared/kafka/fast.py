@@ -8,6 +8,9 @@ and is only handed, or asked for, a record batch as columns:
   pseudo-record for the whole batch, and decodes those that are taken together into `RecordColumns`;
 - writing: a `ProducerBatch` whose buffer is filled at once goes into the accumulator's queue.
 
+Besides, it mends what the library gets wrong as connections and groups come and go, on the public calls, too:
+`back_off`, `ask_at_once`, `close_sockets`, `finish_joining` and `keep_unsent`.
+
 shared/kafka/selfcheck.py says at start whether all this is as it was when it was written; if not, the
 reader and the writer use the public calls (shared/kafka/choice.py).
 """
@@ -26,6 +29,7 @@ from kafka import errors as client
 from kafka.consumer.fetcher import Fetcher
 from kafka.coordinator.base import MemberState
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.producer.future import FutureProduceResult
 from kafka.producer.producer_batch import ProducerBatch
@@ -86,15 +90,32 @@ def ask_at_once(network: KafkaNetClient) -> None:
     network._manager.cluster._last_refresh_ms = 0
 
 
-def close_sockets(network: KafkaNetClient) -> None:
-    """Lets `network.close` close every socket that it opened.
+_sock_connect = KafkaNetSocket.sock_connect
 
-    The library leaves those that are still connecting, and those with something left to send, to the
-    interpreter: open until it collects them, and the broker holds a connection for each.
+
+async def _connect_or_close(
+    opener: KafkaNetSocket, selector: Any, sock: socket.socket, address: Any, timeout_at: float | None = None
+) -> socket.socket:
+    """As `KafkaNetSocket.sock_connect`; a socket that cannot be connected is closed."""
+    try:
+        connected: socket.socket = await _sock_connect(opener, selector, sock, address, timeout_at=timeout_at)
+    except BaseException:
+        sock.close()
+        raise
+    return connected
+
+
+def close_sockets(network: KafkaNetClient) -> None:
+    """Lets a client close every socket that it opens: at once if it is refused, else as the client is closed.
+
+    The library leaves those that cannot connect, and those with something left to send, to the interpreter:
+    open until it collects them, and the broker may hold a connection for each.
     """
+    # For the whole process: what makes a socket knows no client.
+    KafkaNetSocket.sock_connect = _connect_or_close
     selector = network._net
     register, close = selector.register_event, selector.close
-    # Whatever it opens waits to be written to first: that is how a connection is made.
+    # What has connected has waited to be written to before.
     opened: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def register_and_note(fileobj: socket.socket, event: int, task: Any) -> None:

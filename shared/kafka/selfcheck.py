@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import Fetcher
 from kafka.coordinator.base import BaseCoordinator
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
@@ -91,6 +92,7 @@ _TEXTS: Final[Mapping[Any, Sequence[str]]] = {
         "reset_backoff_on_connect=True):",
         "self._conns[node_id] = conn",
     ),
+    KafkaNetSocket: ("return await self.sock_connect(net, sock, sockaddr, timeout_at=timeout_at)",),
     KafkaBytes: ("bytes(self[start:self._idx])",),
     KafkaTCPTransport: ("= self._sock_recv()", "self._sock ="),
     MemoryRecords: ("self._next_slice =",),
