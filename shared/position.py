@@ -3,7 +3,7 @@
 
 def position_of(topic: str, partition: int, offset: int) -> str:
     """An event's position, the id of its prediction: `topic/partition/offset`."""
-    return f"{position_prefix(topic, partition)}{offset}"
+    return f"{topic}/{partition}/{offset}"
 
 
 def position_prefix(*place: str | int) -> str:

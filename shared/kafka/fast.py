@@ -115,20 +115,21 @@ def close_sockets(network: KafkaNetClient) -> None:
     KafkaNetSocket.sock_connect = _connect_or_close
     selector = network._net
     register, close = selector.register_event, selector.close
-    # What has connected has waited to be written to before.
-    opened: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+    # By their descriptors. What has connected has waited to be written to before.
+    opened: weakref.WeakValueDictionary[int, socket.socket] = weakref.WeakValueDictionary()
 
     def register_and_note(fileobj: socket.socket, event: int, task: Any) -> None:
-        opened.add(fileobj)
+        opened[fileobj.fileno()] = fileobj
         register(fileobj, event, task)
 
     def close_all() -> None:
-        # Held, or one whose last holder goes is dropped before it is closed.
-        before = set(opened)
+        # Held, or one whose last holder goes is dropped before it is closed. A list at once: the client's own
+        # thread may still open one.
+        held = [one for reference in opened.valuerefs() if (one := reference()) is not None]
         try:
             close()
         finally:
-            for one in before | set(opened):
+            for one in {*held, *opened.values()}:
                 one.close()
 
     selector.register_event, selector.close = register_and_note, close_all
