@@ -16,7 +16,7 @@ from kafka import KafkaAdminClient
 
 from shared.deadline import Deadline
 from shared.errors import FencedError
-from shared.kafka.connection import KafkaSettings
+from shared.kafka.connection import KafkaSettings, client_options, open_client
 from shared.kafka.reader import Reader
 from tests.support.broker import unique
 from tests.support.commands import Running, command, running
@@ -180,9 +180,14 @@ def longest_wait(pipeline: Pipeline, start: float, stop: float) -> float:
     return max(waits) / 1000
 
 
+def admin_of(kafka: KafkaSettings) -> KafkaAdminClient:
+    """A client that leaves no socket open when it is closed, as the library's own may."""
+    return open_client(KafkaAdminClient, client_options(kafka, role="admin"), kafka, Deadline.after(20))
+
+
 def members(kafka: KafkaSettings, group: str) -> list[str]:
     """The names of a group's members."""
-    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin = admin_of(kafka)
     found = admin.describe_groups([group])[group]["members"]
     admin.close()
     return [member["group_instance_id"] for member in found]
@@ -234,7 +239,7 @@ def test_a_member_reads_partitions_that_its_topic_was_given(
     kafka: KafkaSettings, topic_factory: MakeTopic, public_calls: bool
 ) -> None:
     often = kafka.model_copy(update={"kafka_option": {"metadata_max_age_ms": "50"}})
-    topic, admin = topic_factory(), KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    topic, admin = topic_factory(), admin_of(kafka)
     reader = Reader(often, topic, group=unique("group"), public_calls=public_calls)
     try:
         for partitions in range(2, 8):
